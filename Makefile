@@ -1,0 +1,69 @@
+# Two commands: `make course` opens the course, `make test` checks it. Both set up everything first, once.
+# `make course ARGS=--no-browser` prints the address instead of opening a browser.
+# PYTHON=python3.12 picks an interpreter; TORCH_BACKEND=cpu installs the small, CPU-only PyTorch.
+
+ARGS ?=
+BIN := .venv/bin
+# The first interpreter that the course supports; `python3` where none is, so that the check below can say so.
+PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done),python3)
+
+.DEFAULT_GOAL := help
+.PHONY: help course test run lint format bench labs lock clean
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+course: .venv/.ready  ## set up everything, then open JupyterLab on lecture 01
+	@$(BIN)/cnn-course doctor || true
+	@$(BIN)/cnn-course open $(ARGS)
+
+test: .venv/.ready  ## set up everything, then run every test
+	@$(BIN)/python tests/run_all.py $(ARGS)
+
+run: .venv/.ready  ## execute every lecture in order; seconds, cells, headline result
+	@$(BIN)/cnn-course run $(ARGS)
+
+lint: .venv/.ready  ## ruff over the package, the tests and the notebooks
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: .venv/.ready  ## let ruff put everything into shape
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: .venv/.ready  ## ratios against named peers, measured in one run
+	$(BIN)/python benchmarks/convolution.py $(ARGS)
+
+labs: .venv/.ready  ## build labs/release/ from labs/source/
+	@$(BIN)/python -m cnn_course.grading.release
+
+lock: .venv/.ready  ## choose new versions of everything (maintainers)
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
+
+clean:  ## remove the environment
+	rm -rf .venv
+
+# The lock is hashed, so what is installed is what was tested. uv does in seconds what takes pip minutes;
+# where uv has no build for the machine, pip installs the same lock. pip runs from outside the environment
+# (`--python`), so that Debian's split-off ensurepip is not needed.
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+		sys.exit(None if (3, 11) <= v < (3, 14) else "This course needs Python 3.11, 3.12 or 3.13; \
+	$(PYTHON) is %d.%d. Install one, or name it: make course PYTHON=python3.12" % v[:2])'
+	@echo "Setting up .venv (once: about 6 GB with PyTorch's CUDA libraries on Linux) ..."
+	@$(PYTHON) -m venv --clear --without-pip .venv
+	@$(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet --only-binary :all: \
+		--constraint requirements.lock "uv==$$(sed -n "s/^uv==\([^ ]*\).*/\1/p" requirements.lock)" 2>/dev/null || echo "No uv for this machine: pip installs the same, more slowly."
+ifdef TORCH_BACKEND
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-verify-hashes --torch-backend $(TORCH_BACKEND) \
+		--constraint requirements.lock --editable '.[teach,dev]'
+else
+	@if [ -x $(BIN)/uv ]; then \
+		$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock && \
+		$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable . ; \
+	else \
+		$(PYTHON) -m pip --python $(BIN)/python install --require-hashes -r requirements.lock && \
+		$(PYTHON) -m pip --python $(BIN)/python install --no-deps --no-build-isolation --editable . ; \
+	fi
+endif
+	@touch $@
