@@ -8,6 +8,17 @@ BIN := .venv/bin
 PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done),python3)
 
+# What stops a set-up before it starts, in one line.
+define CHECK_PYTHON
+import importlib.util, sys
+if not (3, 11) <= sys.version_info < (3, 14):
+    sys.exit("This course needs Python 3.11, 3.12 or 3.13; $(PYTHON) is %d.%d. "
+             "Install one, or name it: make course PYTHON=python3.12" % sys.version_info[:2])
+if not (importlib.util.find_spec("pip") and importlib.util.find_spec("venv")):
+    sys.exit("$(PYTHON) has no pip or no venv: install them (Debian, Ubuntu: apt install python3-pip python3-venv)")
+endef
+export CHECK_PYTHON
+
 .DEFAULT_GOAL := help
 .PHONY: help course test run lint format bench labs lock clean
 
@@ -18,8 +29,10 @@ course: .venv/.ready  ## set up everything, then open JupyterLab on lecture 01
 	@$(BIN)/cnn-course doctor || true
 	@$(BIN)/cnn-course open $(ARGS)
 
-test: .venv/.ready  ## set up everything, then run every test
-	@$(BIN)/python tests/run_all.py $(ARGS)
+# One thread for each worker: two busy processes with two threads each are several times slower than with one.
+test: .venv/.ready  ## set up everything, then run every test (ARGS goes to pytest)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
+		$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 run: .venv/.ready  ## execute every lecture in order; seconds, cells, headline result
 	@$(BIN)/cnn-course run $(ARGS)
@@ -45,15 +58,18 @@ clean:  ## remove the environment
 
 # The lock is hashed, so what is installed is what was tested. uv does in seconds what takes pip minutes;
 # where uv has no build for the machine, pip installs the same lock. pip runs from outside the environment
-# (`--python`), so that Debian's split-off ensurepip is not needed.
+# (`--python`), so that Debian's split-off ensurepip is not needed. The marker goes first: an interrupted set-up
+# starts again from an empty environment, a newer lock goes into the one that is there.
 .venv/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; \
-		sys.exit(None if (3, 11) <= v < (3, 14) else "This course needs Python 3.11, 3.12 or 3.13; \
-	$(PYTHON) is %d.%d. Install one, or name it: make course PYTHON=python3.12" % v[:2])'
-	@echo "Setting up .venv (once: about 6 GB with PyTorch's CUDA libraries on Linux) ..."
-	@$(PYTHON) -m venv --clear --without-pip .venv
-	@$(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet --only-binary :all: \
-		--constraint requirements.lock "uv==$$(sed -n "s/^uv==\([^ ]*\).*/\1/p" requirements.lock)" 2>/dev/null || echo "No uv for this machine: pip installs the same, more slowly."
+	@command -v "$(PYTHON)" >/dev/null || { echo "No $(PYTHON) here: install Python 3.11, 3.12 or 3.13."; exit 1; }
+	@"$(PYTHON)" -c "$$CHECK_PYTHON"
+	@if [ -e $@ ] && $(BIN)/python -c ''; then rm $@; else \
+		echo "Setting up .venv (once; about 6 GB with PyTorch's CUDA libraries on Linux) ..."; \
+		rm -rf .venv && "$(PYTHON)" -m venv --without-pip .venv; fi
+	@awk '/^[^ ]/ { uv = /^uv==/ } uv' requirements.lock > .venv/uv.txt
+	@[ -x $(BIN)/uv ] || "$(PYTHON)" -m pip --python $(BIN)/python --disable-pip-version-check --quiet install \
+		--only-binary :all: --require-hashes -r .venv/uv.txt 2>/dev/null || \
+		echo "No uv for this machine: pip installs the same, more slowly."
 ifdef TORCH_BACKEND
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-verify-hashes --torch-backend $(TORCH_BACKEND) \
 		--constraint requirements.lock --editable '.[teach,dev]'
@@ -62,8 +78,9 @@ else
 		$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock && \
 		$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable . ; \
 	else \
-		$(PYTHON) -m pip --python $(BIN)/python install --require-hashes -r requirements.lock && \
-		$(PYTHON) -m pip --python $(BIN)/python install --no-deps --no-build-isolation --editable . ; \
+		"$(PYTHON)" -m pip --python $(BIN)/python --disable-pip-version-check install --require-hashes -r requirements.lock && \
+		"$(PYTHON)" -m pip --python $(BIN)/python --disable-pip-version-check --quiet install \
+			--no-deps --no-build-isolation --editable . ; \
 	fi
 endif
 	@touch $@

@@ -1,0 +1,112 @@
+"""What a layer costs: parameters, and multiply-accumulates (MACs). One MAC is two floating point operations.
+
+Nothing is run: every number follows from the sizes. Bias additions are not counted as MACs.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from cnn_course.arguments import integer, pair
+from cnn_course.convolution import output_size
+
+__all__ = [
+    "EdgeCosts",
+    "conv_macs",
+    "conv_parameters",
+    "edge_filter_costs",
+    "linear_macs",
+    "linear_parameters",
+    "mlp_parameters",
+    "output_size",
+]
+
+
+def conv_parameters(cin: int, cout: int, k: int | tuple[int, int], *, bias: bool = True, groups: int = 1) -> int:
+    """Weights (and biases) of a convolution layer: cout * (cin / groups) * kh * kw (+ cout).
+
+    Raises ValueError if a number is below 1 or groups does not divide both channel counts.
+    """
+    cin, cout, groups = _channels(cin, cout, groups)
+    taps_y, taps_x = pair("k", k, least=1)
+    return cout * (cin // groups) * taps_y * taps_x + (cout if bias else 0)
+
+
+def conv_macs(
+    cin: int,
+    cout: int,
+    k: int | tuple[int, int],
+    size: int | tuple[int, int],
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] | str = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+) -> int:
+    """MACs of a convolution layer on one image of `size` (H, W): every output number costs one per weight it uses.
+
+    Multiplications with padded zeros count too: a straightforward program does them.
+    Raises ValueError as `conv_parameters` and `output_size` do.
+    """
+    weights = conv_parameters(cin, cout, k, bias=False, groups=groups)
+    paddings = (padding, padding) if isinstance(padding, str) else pair("padding", padding, least=0)
+    strides, dilations = pair("stride", stride, least=1), pair("dilation", dilation, least=1)
+    height, width = (
+        output_size(n, taps, stride=s, padding=p, dilation=d)
+        for n, taps, s, p, d in zip(pair("size", size), pair("k", k), strides, paddings, dilations, strict=True)
+    )
+    return weights * height * width
+
+
+def linear_parameters(n_in: int, n_out: int, bias: bool = True) -> int:
+    """Weights (and biases) of a fully connected layer: n_in * n_out (+ n_out)."""
+    return linear_macs(n_in, n_out) + (n_out if bias else 0)
+
+
+def linear_macs(n_in: int, n_out: int) -> int:
+    """MACs of a fully connected layer on one input: one per weight."""
+    return integer("n_in", n_in, least=1) * integer("n_out", n_out, least=1)
+
+
+def mlp_parameters(sizes: Sequence[int], *, bias: bool = True) -> int:
+    """Parameters of a stack of fully connected layers; sizes = (inputs, hidden, ..., outputs)."""
+    sizes = list(sizes)
+    if len(sizes) < 2:
+        raise ValueError(f"sizes must name at least the inputs and the outputs, not {sizes!r}")
+    return sum(linear_parameters(n_in, n_out, bias) for n_in, n_out in pairwise(sizes))
+
+
+class EdgeCosts(NamedTuple):
+    """Three ways to subtract each pixel from its right neighbour."""
+
+    convolution_flops: int
+    dense_entries: int
+    dense_flops: int
+    sparse_nonzeros: int
+    sparse_flops: int
+
+
+def edge_filter_costs(height: int = 280, width: int = 320) -> EdgeCosts:
+    """The two-tap edge filter on one image: as a convolution, as a dense matrix, as a sparse matrix.
+
+    The output has width - 1 columns. Multiplications and additions both count, so n products and their sum cost
+    2n - 1: that is 3 per output for the two taps, and for the sparse matrix, which stores the same two numbers in
+    every row. The example is that of Goodfellow, Bengio and Courville, "Deep Learning" (2016), section 9.2.
+    """
+    height, width = integer("height", height, least=1), integer("width", width, least=2)
+    inputs, outputs = height * width, height * (width - 1)
+    return EdgeCosts(
+        convolution_flops=3 * outputs,
+        dense_entries=inputs * outputs,
+        dense_flops=outputs * (2 * inputs - 1),
+        sparse_nonzeros=2 * outputs,
+        sparse_flops=3 * outputs,
+    )
+
+
+def _channels(cin: int, cout: int, groups: int) -> tuple[int, int, int]:
+    cin, cout = integer("cin", cin, least=1), integer("cout", cout, least=1)
+    groups = integer("groups", groups, least=1)
+    if cin % groups or cout % groups:
+        raise ValueError(f"groups={groups} must divide both cin={cin} and cout={cout}")
+    return cin, cout, groups

@@ -1,0 +1,321 @@
+"""Figures of the course: every drawing function takes an Axes first and returns it.
+
+`use_style` sets one style sheet for a notebook; `show` ends a figure and gives it a text alternative.
+"""
+
+import functools
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+STYLE = Path(__file__).with_name("course.mplstyle")
+SIGNED_CMAP = "RdBu_r"
+ORANGE = "#E69F00"
+
+
+def use_style() -> None:
+    """Give every later figure of this process the course's look."""
+    plt.rcParams.update(_settings())
+
+
+def style() -> AbstractContextManager:
+    """The course's look for the figures made inside a `with` block."""
+    return plt.rc_context(_settings())
+
+
+@functools.cache
+def _settings() -> matplotlib.RcParams:
+    return matplotlib.rc_params_from_file(STYLE, use_default_template=False)
+
+
+def png(fig: Figure, *, small: bool = True) -> bytes:
+    """The figure as PNG bytes, the same on every run with the same libraries.
+
+    small: spend a few milliseconds to store it as grey or with a palette of 256 colours (a quarter of the size or
+    less), which keeps notebooks small. A view that moves takes small=False, because there speed counts.
+    """
+    # `savefig` draws a figure with automatic layout twice; once is enough to read its pixels.
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    if small:
+        return shrink(picture)
+    raw = io.BytesIO()
+    picture.save(raw, format="png", compress_level=1)
+    return raw.getvalue()
+
+
+def shrink(picture: Image.Image) -> bytes:
+    """An opaque picture as a small PNG: grey if it is grey, else with at most 256 colours."""
+    pixels = np.asarray(picture.convert("RGB"))
+    if (pixels[..., :1] == pixels).all():
+        # 64 greys look the same as 256 and take a third less.
+        reduced = Image.fromarray((np.round(pixels[..., 0] / 255 * 63) * (255 / 63)).round().astype(np.uint8))
+    else:
+        reduced = Image.fromarray(pixels).quantize(256, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    reduced.save(out, format="png", optimize=True)
+    return out.getvalue()
+
+
+def written(value: float, fmt: str) -> str:
+    """A number as a reader writes it: with a true minus sign, and never minus zero."""
+    text = f"{value:{fmt}}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.replace("-", "")
+
+
+def picture_bundle(data: bytes, alt: str) -> tuple[dict, dict]:
+    """(data, metadata) of an output cell that holds a PNG and its text alternative.
+
+    The text goes to text/plain (read where pictures are not shown, and compared by nbval) and to the picture's `alt`
+    metadata, which nbconvert's classic template writes into the page. It must be the same on every run.
+    """
+    return {"image/png": data, "text/plain": alt}, {"image/png": {"alt": alt}}
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Display the figure with `alt` as its text alternative, and close it.
+
+    alt: one or two sentences that say what the picture shows, the same on every run (no measured digits that vary).
+    Raises ValueError if alt is empty.
+    """
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError(f"show(fig, alt): alt is {alt!r}, but it must say in words what the figure shows")
+    data, metadata = picture_bundle(png(fig), alt)
+    plt.close(fig)
+    display(data, metadata=metadata, raw=True)
+
+
+def image(
+    ax: Axes, x: np.ndarray, title: str | None = None, *, signed: bool = False, value_range: tuple | None = None
+) -> Axes:
+    """Draw a picture: (H, W), (H, W, 3), or the channel-first (C, H, W), (1, C, H, W) with one or three channels.
+
+    uint8 is shown from 0 to 255 and anything else from 0 to 1, values outside clipped, so that two pictures can be
+    compared. value_range=(low, high) sets another range; signed=True shows zero as mid grey, with the largest
+    absolute value as black or white.
+    """
+    x = _picture(x)
+    low, high = value_range or ((0, 255) if x.dtype == np.uint8 else (0.0, 1.0))
+    if signed:
+        high = float(np.abs(x).max(initial=0)) or 1.0
+        low = -high
+    shown = np.clip((x.astype(float) - low) / (high - low), 0, 1)
+    ax.imshow(shown, cmap="gray", vmin=0, vmax=1)
+    return _bare(ax, title)
+
+
+def image_grid(
+    ax: Axes,
+    images: np.ndarray,
+    labels: Sequence[str] | None = None,
+    columns: int | None = None,
+    title: str | None = None,
+    *,
+    value_range: tuple | None = None,
+) -> Axes:
+    """Draw many pictures as one montage: images (N, H, W), (N, H, W, 3) or (N, C, H, W), labels under each."""
+    pictures = [_picture(x) for x in np.asarray(images)]
+    if not pictures:
+        raise ValueError("image_grid: there are no images to draw (N is 0)")
+    if labels is not None and len(labels) != len(pictures):
+        raise ValueError(f"image_grid: {len(labels)} labels for {len(pictures)} images: give one label for each image")
+    columns = min(columns or 10, len(pictures))
+    rows = -(-len(pictures) // columns)
+    height, width = pictures[0].shape[:2]
+    gap = max(1, width // 10)
+    text = 0 if labels is None else max(4, round(height * 0.32))
+    canvas = np.ones((rows * (height + gap + text) - gap, columns * (width + gap) - gap, 3))
+    low, high = value_range or ((0, 255) if pictures[0].dtype == np.uint8 else (0.0, 1.0))
+    for i, picture in enumerate(pictures):
+        top, left = (i // columns) * (height + gap + text), (i % columns) * (width + gap)
+        shown = np.clip((picture.astype(float) - low) / (high - low), 0, 1)
+        canvas[top : top + height, left : left + width] = shown if shown.ndim == 3 else shown[..., None]
+        if labels is not None:
+            ax.text(left + width / 2, top + height + gap / 3, str(labels[i]), ha="center", va="top", fontsize=9)
+    ax.imshow(canvas)
+    return _bare(ax, title)
+
+
+def matrix(
+    ax: Axes,
+    values: np.ndarray,
+    fmt: str | None = None,
+    *,
+    title: str | None = None,
+    highlight: tuple[int, int, int, int] | Sequence[tuple[int, int, int, int]] = (),
+    muted: np.ndarray | None = None,
+    shade: bool = False,
+    fontsize: float | None = None,
+) -> Axes:
+    """Draw a small array (H, W) or (W,) as cells with numbers in them; NaN leaves a cell empty.
+
+    fmt: a format like ".2f"; by default whole numbers without a point and anything else with two digits.
+    highlight: (top, left, height, width) of a frame, or several of them. muted: a mask of cells to draw in grey.
+    shade: colour the cells by value, blue below zero and red above.
+    """
+    values = np.atleast_2d(np.asarray(values, dtype=float))
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"matrix: values have shape {values.shape}, but a non-empty (H, W) or (W,) is needed")
+    rows, columns = values.shape
+    finite = values[np.isfinite(values)]
+    if fmt is None:
+        fmt = ".0f" if np.all(finite == np.round(finite)) else ".2f"
+    limit = float(np.abs(finite).max(initial=0)) or 1.0
+    if shade:
+        ax.imshow(values, cmap=SIGNED_CMAP, vmin=-limit, vmax=limit, alpha=0.75, aspect="equal")
+    fontsize = fontsize or _cell_fontsize(ax, rows, columns, max((len(f"{v:{fmt}}") for v in finite), default=1))
+    for r in range(rows):
+        for c in range(columns):
+            grey = muted is not None and bool(np.atleast_2d(muted)[r, c])
+            face = "#f1f1f1" if grey else "none"
+            ax.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, facecolor=face, edgecolor="#b5b5b5", linewidth=0.8))
+            if not np.isnan(values[r, c]):
+                white = shade and abs(values[r, c]) > 0.7 * limit
+                color = "#8a8a8a" if grey else "white" if white else "#222222"
+                text = written(values[r, c], fmt)
+                ax.text(c, r, text, ha="center", va="center", fontsize=fontsize, color=color)
+    frames = [highlight] if len(highlight) and np.ndim(highlight[0]) == 0 else highlight
+    for top, left, height, width in frames:
+        ax.add_patch(
+            Rectangle((left - 0.5, top - 0.5), width, height, facecolor=ORANGE + "40", edgecolor=ORANGE, linewidth=2.5)
+        )
+    ax.set(xlim=(-0.56, columns - 0.44), ylim=(rows - 0.44, -0.56), aspect="equal")
+    return _bare(ax, title)
+
+
+def heatmap(
+    ax: Axes,
+    values: np.ndarray,
+    *,
+    title: str | None = None,
+    x: Sequence[float] | None = None,
+    y: Sequence[float] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    label: str = "",
+    value_range: tuple | None = None,
+    signed: bool = False,
+    colorbar: bool = True,
+) -> Axes:
+    """Draw values (H, W) as colours with a colour bar; x and y are the coordinates of columns and rows.
+
+    signed=True makes white mean zero. value_range=(low, high) fixes the colours so that maps can be compared.
+    """
+    values = np.asarray(values)
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"heatmap: values have shape {values.shape}, but a non-empty (H, W) is needed")
+    low, high = value_range or (None, None)
+    if signed and value_range is None:
+        high = float(np.nanmax(np.abs(values))) or 1.0
+        low = -high
+    x = np.arange(values.shape[1]) if x is None else np.asarray(x, dtype=float)
+    y = np.arange(values.shape[0]) if y is None else np.asarray(y, dtype=float)
+    if values.shape != (len(y), len(x)):
+        raise ValueError(f"heatmap: values have shape {values.shape}, but y and x name ({len(y)}, {len(x)}) cells")
+    half = [(c[1] - c[0]) / 2 if len(c) > 1 else 0.5 for c in (x, y)]
+    extent = (x[0] - half[0], x[-1] + half[0], y[-1] + half[1], y[0] - half[1])
+    drawn = ax.imshow(values, cmap=SIGNED_CMAP if signed else "viridis", vmin=low, vmax=high, extent=extent)
+    ax.grid(False)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if title:
+        ax.set_title(title)
+    if colorbar:
+        ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.9)
+    return ax
+
+
+def curves(
+    ax: Axes,
+    series: Mapping[str, np.ndarray],
+    x: Sequence[float] | None = None,
+    *,
+    title: str | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+) -> Axes:
+    """Draw one line for each entry of series: (n,), or (n_seeds, n) as the mean with a band from least to largest."""
+    for label, values in series.items():
+        values = np.atleast_2d(np.asarray(values, dtype=float))
+        steps = np.arange(1, values.shape[1] + 1) if x is None else np.asarray(x, dtype=float)
+        if values.ndim != 2 or len(steps) != values.shape[1]:
+            raise ValueError(f"curves: {label!r} has shape {values.shape}, but x has {len(steps)} values")
+        (line,) = ax.plot(steps, values.mean(axis=0), label=label)
+        if len(values) > 1:
+            ax.fill_between(steps, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2, lw=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if title:
+        ax.set_title(title)
+    if len(series) > 1:
+        ax.legend()
+    return ax
+
+
+def bars(
+    ax: Axes,
+    series: Mapping[str, np.ndarray],
+    *,
+    title: str | None = None,
+    xlabel: str = "",
+    fmt: str = ".2f",
+) -> Axes:
+    """Draw one horizontal bar for each entry of series: its mean, its number, and a dot for every seed."""
+    if not series:
+        raise ValueError("bars: there is nothing to draw (series is empty)")
+    right = max(float(np.max(values)) for values in series.values())
+    for row, (label, values) in enumerate(series.items()):
+        values = np.atleast_1d(np.asarray(values, dtype=float))
+        ax.barh(row, values.mean(), height=0.62, color=f"C{row % 8}", alpha=0.85, label=label)
+        if len(values) > 1:
+            ax.plot(values, np.full(len(values), row), "o", color="#222222", markersize=3.5)
+        end = max(float(values.max()), 0.0)
+        ax.text(end + 0.02 * abs(right), row, f"{values.mean():{fmt}}", va="center", fontsize=10)
+    ax.set_yticks(range(len(series)), list(series))
+    ax.invert_yaxis()
+    ax.margins(x=0.12)
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel=xlabel)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def _picture(x: np.ndarray) -> np.ndarray:
+    x = np.asarray(x)
+    shape = x.shape
+    if x.ndim == 4 and len(x) == 1:
+        x = x[0]
+    if x.ndim == 3 and x.shape[-1] != 3 and x.shape[0] in (1, 3):
+        x = x.transpose(1, 2, 0)
+    if x.ndim == 3 and x.shape[-1] == 1:
+        x = x[..., 0]
+    if x.size == 0 or not (x.ndim == 2 or (x.ndim == 3 and x.shape[-1] == 3)):
+        raise ValueError(f"a picture has shape (H, W), (H, W, 3), (C, H, W) or (1, C, H, W) with C 1 or 3, not {shape}")
+    return x
+
+
+def _bare(ax: Axes, title: str | None) -> Axes:
+    ax.grid(False)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def _cell_fontsize(ax: Axes, rows: int, columns: int, characters: int) -> float:
+    # The box that the axes get is in inches; a character is about 0.6 of its point size wide.
+    box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    cell = 72 * min(box.width / columns, box.height / rows)
+    return float(np.clip(min(cell * 0.5, cell * 0.9 / (0.62 * max(characters, 2))), 6, 16))

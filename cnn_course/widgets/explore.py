@@ -1,0 +1,144 @@
+"""explore(draw, k=(1, 5)): a figure with sliders, drop-down lists and check boxes. Python draws every picture."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+
+import numpy as np
+import traitlets
+from matplotlib.figure import Figure
+
+from cnn_course import visualize
+from cnn_course.live import StaticFirst, source
+
+
+class Explore(StaticFirst):
+    """A figure and its controls. Setting `values` (what the browser does) redraws `png` or sets `error`."""
+
+    _esm = source("shared.js", "explore.js")
+    title = traitlets.Unicode().tag(sync=True)
+    alt = traitlets.Unicode().tag(sync=True)
+    controls = traitlets.List().tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)
+    png = traitlets.Bytes().tag(sync=True)
+    error = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, draw: Callable, meanings: dict, figsize: tuple[float, float], **traits: object) -> None:
+        self._draw = draw
+        self._meanings = meanings
+        # Not made through pyplot, so that the notebook never shows it a second time.
+        with visualize.style():
+            self._figure = Figure(figsize=figsize)
+        self._static = self._redraw(traits["values"], small=True)
+        super().__init__(png=self._static, **traits)
+        self.observe(self._on_values, "values")
+
+    def static_bundle(self) -> tuple[dict, dict]:
+        return visualize.picture_bundle(self._static, self.alt)
+
+    def _redraw(self, values: Mapping, *, small: bool) -> bytes:
+        arguments = {name: self._meanings[name](value) for name, value in values.items()}
+        with visualize.style():
+            # A colour bar takes room from its Axes, so the Axes are made anew; the Figure is the same.
+            self._figure.clear()
+            wants_figure = next(iter(inspect.signature(self._draw).parameters)) in ("fig", "figure")
+            self._draw(self._figure if wants_figure else self._figure.subplots(), **arguments)
+            return visualize.png(self._figure, small=small)
+
+    def _on_values(self, change: dict) -> None:
+        try:
+            unknown = set(change["new"]) ^ set(self._meanings)
+            if unknown:
+                raise ValueError(f"the controls are {sorted(self._meanings)}; {sorted(unknown)} do not match")
+            picture, error = self._redraw(change["new"], small=False), ""
+        except Exception as failure:  # The student's next move must still work, whatever draw does.
+            picture, error = self.png, f"{type(failure).__name__}: {failure}"
+        with self.hold_sync():
+            self.png, self.error = picture, error
+
+
+def explore(
+    draw: Callable,
+    *,
+    title: str = "",
+    alt: str = "",
+    figsize: tuple[float, float] = (7.2, 3.4),
+    **controls: object,
+) -> Explore:
+    """A figure that `draw(ax, **values)` draws anew whenever a control moves.
+
+    draw: gets an empty Axes (or the empty Figure, if its first parameter is called `fig`) and one value for each
+    control; it draws on that and need not return anything. controls, by name:
+
+    - (low, high) or (low, high, step): a slider, of whole numbers if all of these are whole. Without a step it moves
+      by 1, or by a hundredth of the range.
+    - a list: a drop-down list of its entries; a dict: a drop-down list of its keys, draw gets the values.
+    - True or False: a check box.
+
+    A control starts at the default value that `draw` gives its parameter, else at the low end or the first entry.
+    alt: says in words what the figure shows; stored with it. The stored picture is the start.
+    Raises TypeError or ValueError if the controls do not fit `draw`; what `draw` raises at the start comes through.
+    """
+    if not controls:
+        raise ValueError("explore: there are no controls: name at least one, like explore(draw, k=(1, 5))")
+    parameters = inspect.signature(draw).parameters
+    try:
+        inspect.signature(draw).bind(None, **dict.fromkeys(controls))
+    except TypeError as failure:
+        raise TypeError(
+            f"explore: draw{inspect.signature(draw)} cannot be called with {list(controls)}: {failure}"
+        ) from None
+    specs, values, meanings = [], {}, {}
+    for name, control in controls.items():
+        start = parameters[name].default if name in parameters else inspect.Parameter.empty
+        spec, value, meaning = _control(name, control, None if start is inspect.Parameter.empty else start)
+        specs.append({"name": name, "label": name.replace("_", " "), **spec})
+        values[name], meanings[name] = value, meaning
+    alt = alt or f"Interactive figure{f': {title}' if title else ''}, with the controls {', '.join(controls)}."
+    return Explore(draw, meanings, figsize, title=title, alt=alt, controls=specs, values=values)
+
+
+def _control(name: str, control: object, start: object) -> tuple[dict, object, Callable]:
+    """(what the browser needs, the first value as JSON, from JSON to what draw gets)."""
+    if isinstance(control, bool):
+        return {"kind": "check"}, control if start is None else bool(start), bool
+    if isinstance(control, list | dict):
+        if not control:
+            raise ValueError(f"explore: the list for {name} is empty: give at least one entry")
+        options = control if isinstance(control, dict) else {str(entry): entry for entry in control}
+        options = {str(key): value for key, value in options.items()}
+        if len(options) < len(control):
+            raise ValueError(f"explore: two entries of {name} look the same: {list(control)}")
+        first = next((key for key, value in options.items() if start is not None and _same(value, start)), None)
+        return {"kind": "choice", "options": list(options)}, first or next(iter(options)), options.__getitem__
+    if isinstance(control, tuple) and len(control) in (2, 3) and all(isinstance(v, Real) for v in control):
+        return _slider(name, control, start)
+    raise TypeError(
+        f"explore: {name}={control!r} is no control: use (low, high), (low, high, step), a list, a dict, True or False"
+    )
+
+
+def _slider(name: str, control: tuple, start: object) -> tuple[dict, object, Callable]:
+    whole = all(isinstance(value, Integral) for value in control)
+    low, high = control[:2]
+    step = control[2] if len(control) == 3 else 1 if whole else (high - low) / 100
+    if not (low < high and step > 0):
+        raise ValueError(f"explore: {name}={control!r}: low must be less than high, and the step more than 0")
+    cast = int if whole else float
+    value = cast(low if start is None else start)
+    if not low <= value <= high:
+        raise ValueError(f"explore: {name} starts at {value}, but {name}={control!r} allows {low} to {high}")
+    digits = 0 if whole else next(d for d in range(1, 7) if np.isclose(round(step, d), step, rtol=0.02) or d == 6)
+
+    def meaning(given: object) -> int | float:
+        if isinstance(given, bool) or not isinstance(given, Real) or not low <= given <= high:
+            raise ValueError(f"{name} is {given!r}, but it must be a number from {low} to {high}")
+        return cast(given)
+
+    # Plain Python numbers: NumPy's do not travel as JSON.
+    spec = {"kind": "slider", "low": cast(low), "high": cast(high), "step": cast(step), "digits": digits}
+    return spec, value, meaning
+
+
+def _same(a: object, b: object) -> bool:
+    return a is b or (type(a) is type(b) and bool(np.all(a == b)))

@@ -1,0 +1,153 @@
+"""object_mover(image, predictors, classes): drag an object over the picture and watch what each model says."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import traitlets
+from matplotlib.figure import Figure
+from PIL import Image
+
+from cnn_course import images, visualize
+from cnn_course.live import StaticFirst, source
+
+
+class ObjectMover(StaticFirst):
+    """The object mover. Setting `shift` to [dy, dx] (what the browser does) asks every model and sets `scores`."""
+
+    _esm = source("shared.js", "object_mover.js")
+    alt = traitlets.Unicode().tag(sync=True)
+    classes = traitlets.List().tag(sync=True)
+    true_class = traitlets.Int(None, allow_none=True).tag(sync=True)
+    max_shift = traitlets.Int().tag(sync=True)
+    size = traitlets.List().tag(sync=True)
+    shift = traitlets.List(traitlets.Int(), [0, 0]).tag(sync=True)
+    unmoved = traitlets.Bytes().tag(sync=True)
+    background = traitlets.Unicode().tag(sync=True)
+    picture = traitlets.Bytes().tag(sync=True)
+    seen = traitlets.List(traitlets.Int(), [0, 0]).tag(sync=True)
+    scores = traitlets.List().tag(sync=True)
+    error = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, image: np.ndarray, predictors: Mapping, fill: float, **traits: object) -> None:
+        self._image, self._predictors, self._fill = image, dict(predictors), fill
+        super().__init__(size=list(image.shape[-2:]), **traits)
+        self.picture, self.scores = self._ask([0, 0])
+        self.unmoved = self.picture
+        level = int(_pixels(np.full((1, 1, 1), fill, image.dtype))[0, 0])
+        self.background = f"rgb({level} {level} {level})"
+        self._static = _static(self)
+        self.observe(self._on_shift, "shift")
+
+    def static_bundle(self) -> tuple[dict, dict]:
+        return visualize.picture_bundle(self._static, self.alt)
+
+    def _ask(self, shift: Sequence[int]) -> tuple[bytes, list]:
+        if len(shift) != 2 or max(abs(s) for s in shift) > self.max_shift:
+            raise ValueError(f"shift is {list(shift)}, but it must be two numbers of at most {self.max_shift}")
+        moved = images.shift(self._image, *shift, fill=self._fill)
+        scores = []
+        for name, predict in self._predictors.items():
+            row = np.asarray(predict(moved))
+            if row.shape != (1, len(self.classes)) or not np.isfinite(row).all():
+                raise ValueError(
+                    f"the predictor {name!r} gave an array of shape {row.shape}, but for one image and "
+                    f"{len(self.classes)} classes it must give finite probabilities of shape (1, {len(self.classes)})"
+                )
+            best = int(row[0].argmax())
+            of = best if self.true_class is None else self.true_class
+            scores.append(
+                {
+                    "name": name,
+                    "probability": float(row[0, of]),
+                    "top": self.classes[best],
+                    "top_probability": float(row[0, best]),
+                    "right": None if self.true_class is None else best == self.true_class,
+                }
+            )
+        return _encode(moved[0]), scores
+
+    def _on_shift(self, change: dict) -> None:
+        with self.hold_sync():
+            try:
+                self.picture, self.scores = self._ask(change["new"])
+                self.seen, self.error = change["new"], ""
+            except Exception as failure:  # A model that fails once must not end the view.
+                self.error = f"{type(failure).__name__}: {failure}"
+
+
+def object_mover(
+    image: np.ndarray,
+    predictors: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    classes: Sequence[str],
+    *,
+    true_class: int | str | None = None,
+    max_shift: int | None = None,
+    fill: float = 0.0,
+) -> ObjectMover:
+    """Drag an object over the canvas; every model is asked about every position.
+
+    image: (C, H, W) or (1, C, H, W), C 1 or 3; uint8, or floats from 0 to 1. It goes to the models as it is, shifted
+    by `images.shift` with `fill` where nothing is left.
+    predictors: from a model's name to a function from images (N, C, H, W) to probabilities (N, K).
+    classes: the K class names. true_class: the right one, by name or index; bars then show its probability, else
+    the probability of the model's own answer. max_shift: in pixels, by default half the smaller side.
+    Raises ValueError if a shape, a class or a predictor's answer does not fit.
+    """
+    image = np.asarray(image)
+    if image.ndim == 3:
+        image = image[None]
+    if image.ndim != 4 or len(image) != 1 or image.shape[1] not in (1, 3):
+        raise ValueError(
+            f"object_mover: image has shape {image.shape}, but (C, H, W) or (1, C, H, W) is needed, C 1 or 3"
+        )
+    classes = [str(name) for name in classes]
+    if not predictors:
+        raise ValueError("object_mover: there are no predictors: give at least one model")
+    if isinstance(true_class, str):
+        if true_class not in classes:
+            raise ValueError(f"object_mover: the class {true_class!r} is not one of {classes}")
+        true_class = classes.index(true_class)
+    if true_class is not None and not 0 <= true_class < len(classes):
+        raise ValueError(f"object_mover: true_class is {true_class}, but there are {len(classes)} classes from 0")
+    max_shift = min(image.shape[-2:]) // 2 if max_shift is None else max_shift
+    if max_shift < 1:
+        raise ValueError(f"object_mover: max_shift is {max_shift}, but it must be at least 1")
+    what = "its own answer" if true_class is None else f"the true class, {classes[true_class]}"
+    alt = f"An object that can be moved, and for each of {', '.join(predictors)} the probability of {what}."
+    return ObjectMover(
+        image, predictors, fill, classes=classes, alt=alt, max_shift=int(max_shift),
+        true_class=None if true_class is None else int(true_class),
+    )  # fmt: skip
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """(C, H, W) as uint8 (H, W) or (H, W, 3)."""
+    if image.dtype != np.uint8:
+        image = np.round(np.clip(image.astype(float), 0, 1) * 255).astype(np.uint8)
+    return images.to_hwc(image) if len(image) == 3 else image[0]
+
+
+def _encode(image: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(_pixels(image))).save(out, format="png", compress_level=1)
+    return out.getvalue()
+
+
+def _static(view: ObjectMover) -> bytes:
+    height = max(2.6, 0.55 * len(view.scores) + 1.2)
+    with visualize.style():
+        fig = Figure(figsize=(8.6, height))
+        left, right = fig.subplots(1, 2, width_ratios=[1, 1.6])
+        visualize.image(left, _pixels(view._image[0]), "the object, where it was")
+        rows = {}
+        for score in view.scores:
+            verdict = f"says {score['top']}"
+            rows[f"{score['name']}\n{verdict}"] = np.array([score["probability"]])
+        title = "probability of its own answer" if view.true_class is None else (
+            f"probability of the true class: {view.classes[view.true_class]}"
+        )  # fmt: skip
+        visualize.bars(right, rows, title=title)
+        right.set_xlim(0, 1.15)
+        right.set_xticks([0, 0.25, 0.5, 0.75, 1])
+        return visualize.png(fig)

@@ -1,0 +1,92 @@
+// Helpers of every view. Python puts this text before the text of a view, because a module that comes from the kernel
+// cannot import its neighbour.
+
+// JupyterLab's one-key shortcuts (x cuts a cell!) must not fire while a student works in a view. The element that has the
+// focus is asked for this attribute; its parents come too late.
+const TAKES_FOCUS = new Set(["button", "canvas", "input", "select"]);
+
+/** Make an element: h("button", {class: "x", onclick: f, "aria-label": "y"}, child, "text", ...). */
+function h(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  if (TAKES_FOCUS.has(tag)) node.setAttribute("data-lm-suppress-shortcuts", "true");
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+/** The root of a view; data-view names it for tests. */
+function makeRoot(el, name, label) {
+  const root = h("div", {
+    class: `cnn cnn-${name}`, "data-view": name, "data-pictures": "0",
+    role: "group", "aria-label": label,
+  });
+  el.append(root);
+  return root;
+}
+
+/** Count a picture that has been drawn: a stable sign for tests and for nothing else. */
+function countPicture(root) {
+  root.dataset.pictures = String(Number(root.dataset.pictures) + 1);
+}
+
+/** Keep `img` equal to the PNG bytes in a trait; the last picture stays until the next one is decoded. */
+function bindPicture(model, root, img, trait) {
+  let url = null;
+  async function update() {
+    const bytes = model.get(trait);
+    if (!bytes || bytes.byteLength === 0) return;
+    const next = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+    const probe = new Image();
+    probe.src = next;
+    await probe.decode().catch(() => {});
+    img.src = next;
+    if (url) URL.revokeObjectURL(url);
+    url = next;
+    countPicture(root);
+  }
+  model.on(`change:${trait}`, update);
+  update();
+  return () => {
+    model.off(`change:${trait}`, update);
+    if (url) URL.revokeObjectURL(url);
+  };
+}
+
+/** Keep a line of text equal to a trait, hidden while it is empty. */
+function bindText(model, node, trait) {
+  const update = () => {
+    node.textContent = model.get(trait) || "";
+    node.hidden = !node.textContent;
+  };
+  model.on(`change:${trait}`, update);
+  update();
+  return () => model.off(`change:${trait}`, update);
+}
+
+/** Tell Python. ipywidgets keeps one message under way and sends only the latest value after it: that is the throttle
+ *  which keeps dragging smooth however long a picture takes. */
+function send(model, values) {
+  for (const [name, value] of Object.entries(values)) model.set(name, value);
+  model.save_changes();
+}
+
+/** Text with `code` between backticks, as nodes. */
+function withCode(text) {
+  return text.split(/`([^`]+)`/).map((part, i) => (i % 2 ? h("code", {}, part) : part));
+}
+
+/** A number as a reader writes it: a true minus sign, and never minus zero. */
+function written(value, digits) {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212");
+}
+
+let uniqueIds = 0;
+function uniqueId() {
+  uniqueIds += 1;
+  return `cnn-${uniqueIds}-${Math.random().toString(36).slice(2, 8)}`;
+}

@@ -1,0 +1,162 @@
+"""A private JupyterLab on loopback, driven in headless Chromium: the harness of the browser tests.
+
+with server(folder) as lab, chromium() as browser:
+    page = browser.new_page()
+    open_notebook(page, lab, "01.ipynb")
+    run_all(page)
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cnn_course.doctor import find_browser
+
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# The page's own word "idle" stands there before there is a session, so the session is asked.
+KERNEL_IDLE = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+
+
+@dataclass
+class Lab:
+    """A running JupyterLab: its address, its token, and the folder that it shows."""
+
+    url: str
+    token: str
+    folder: Path
+
+
+@dataclass
+class Watch:
+    """What a page did that it should not: console errors and requests to other machines."""
+
+    errors: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator:
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(CHROMIUM_FLAGS))
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def server(folder: Path, *, state: Path, theme: str = "JupyterLab Light", **environment: str) -> Iterator[Lab]:
+    """JupyterLab over `folder`, with nothing of the user's: its settings, kernels' history and logs go to `state`."""
+    own = {name: state / name.lower() for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    own |= {
+        name: state / name.lower() for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")
+    }
+    for path in own.values():
+        path.mkdir(parents=True, exist_ok=True)
+    _settings(own["JUPYTERLAB_SETTINGS_DIR"], "notification", {"fetchNews": "false", "checkForUpdates": False})
+    _settings(own["JUPYTERLAB_SETTINGS_DIR"], "themes", {"theme": theme})
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "CNN_COURSE_WIDGETS"))}
+    env |= {name: str(path) for name, path in own.items()}
+    token = secrets.token_hex(16)
+    env |= {"JUPYTER_TOKEN": token, "OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", **environment}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"),
+        *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"),
+        *("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"),
+        *("--ServerApp.quit_button=False", "--allow-root"),
+    ]
+    log = state / "server.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, env=env, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+    lab = Lab(f"http://127.0.0.1:{port}", token, folder)
+    try:
+        _wait_until_up(lab, process, log)
+        yield lab
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _settings(folder: Path, name: str, values: dict) -> None:
+    file = folder / "@jupyterlab" / "apputils-extension" / f"{name}.jupyterlab-settings"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(values))
+
+
+def _wait_until_up(lab: Lab, process: subprocess.Popen, log: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{lab.url}/api/status?token={lab.token}", timeout=5).close()
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not come up in {seconds:.0f} s:\n{log.read_text()[-3000:]}")
+
+
+def watch(page) -> Watch:
+    """Record the page's console errors and every request, by HTTP or WebSocket, that leaves this machine."""
+    seen = Watch()
+
+    def check(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob") and parts.hostname not in LOOPBACK:
+            seen.strangers.append(url)
+
+    page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("request", lambda request: check(request.url))
+    page.on("websocket", lambda socket: check(socket.url))
+    return seen
+
+
+def open_notebook(page, lab: Lab, name: str, seconds: float = 90) -> None:
+    """Open a notebook of the lab's folder and wait for its kernel."""
+    page.goto(f"{lab.url}/lab/tree/{name}?reset&token={lab.token}")
+    page.wait_for_function(KERNEL_IDLE, timeout=1000 * seconds)
+
+
+def run_all(page, seconds: float = 300) -> list[str]:
+    """Run all cells and wait for the last one. Returns the errors that cells ended with."""
+    page.set_default_timeout(1000 * seconds)
+    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.cnnAllRun = true; })")
+    page.wait_for_function(f"window.cnnAllRun && {KERNEL_IDLE}", timeout=1000 * seconds)
+    page.set_default_timeout(30_000)
+    return page.evaluate(
+        """() => [...jupyterapp.shell.currentWidget.content.model.cells].flatMap((cell) =>
+            (cell.toJSON().outputs || []).filter((o) => o.output_type === 'error')
+                .map((o) => `${o.ename}: ${o.evalue}`))"""
+    )
+
+
+def shut_down(page) -> None:
+    """End the notebook's kernel without saving, so that memory is free for the next one."""
+    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.close(run_before_unload=False)

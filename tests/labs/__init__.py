@@ -1,0 +1,1 @@
+"""Planted wrong answers for the labs, and what runs a lab's own test cells on them."""

@@ -1,0 +1,282 @@
+"""Every view and every lecture in real JupyterLab: run, move the control, see the picture change.
+
+Skipped with a reason where no Chromium is found, unless the environment variable CI is set.
+"""
+
+import os
+import shutil
+import statistics
+from pathlib import Path
+
+import jupyterlab_harness as harness
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from cnn_course.doctor import find_browser
+
+LECTURES = sorted((Path(__file__).parents[1] / "lectures").glob("[0-9]*.ipynb"))
+MOVES = 7
+pytestmark = pytest.mark.browser
+
+
+def move_explore(page, root, n):
+    control = root.locator("[data-control]").first
+    if control.evaluate("c => c.tagName") == "SELECT":
+        options = control.locator("option").count()
+        control.select_option(index=(control.evaluate("c => c.selectedIndex") + 1) % options)
+    elif control.get_attribute("type") == "checkbox":
+        control.click()
+    else:
+        at_end = control.evaluate("c => c.value === c.max")
+        forward = n % 2 == 0 and not at_end
+        control.press("ArrowRight" if forward else "ArrowLeft")
+
+
+def move_stepping_window(page, root, n):
+    step = root.locator("[data-control=step]")
+    (step if step.is_enabled() else root.get_by_role("button", name="Back to the first step")).click()
+
+
+def move_kernel_designer(page, root, n):
+    root.locator("[data-control=cell-4]").fill(str(n + 0.5))
+
+
+def move_object(page, root, n):
+    box = root.locator("canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    by = 30 if n % 2 == 0 else -30
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + by, y + by)
+    page.mouse.up()
+
+
+# The root of every view carries data-view; this is how each one is moved, and which part is its picture.
+VIEWS = {
+    "explore": (move_explore, ".cnn-picture img"),
+    "stepping-window": (move_stepping_window, ".cnn-panels >> nth=0"),
+    "kernel-designer": (move_kernel_designer, ".cnn-picture img >> nth=1"),
+    "object-mover": (move_object, "canvas"),
+}
+
+# From the first event that reaches the view to the next picture that it counts, in milliseconds.
+ARM = """root => { window.cnnLatency = new Promise((resolve) => {
+    let start = null;
+    const begin = () => { start ??= performance.now(); };
+    for (const name of ['input', 'change', 'click', 'pointermove', 'keydown']) root.addEventListener(name, begin, true);
+    const observer = new MutationObserver(() => {
+        if (start !== null) { observer.disconnect(); resolve(performance.now() - start); }
+    });
+    observer.observe(root, { attributes: true, attributeFilter: ['data-pictures'] });
+}); }"""
+
+SOURCES = {
+    "explore": """
+        import numpy as np
+        from cnn_course.widgets import explore
+        def draw(ax, k):
+            ax.plot(np.sin(k * np.linspace(0, 6, 200)))
+        explore(draw, k=(1, 5))""",
+    "stepping-window": """
+        from cnn_course.widgets import stepping_window
+        stepping_window([[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[0, 1, 0], [1, -4, 1], [0, 1, 0]], padding=1)""",
+    "kernel-designer": """
+        from cnn_course.widgets import kernel_designer
+        kernel_designer()""",
+    "object-mover": """
+        import numpy as np
+        from cnn_course.widgets import object_mover
+        image = np.zeros((1, 28, 28))
+        image[:, 9:19, 11:17] = 1
+        def predict(x):
+            left = x[..., :14].sum((1, 2, 3)) / x.sum((1, 2, 3))
+            return np.stack([left, 1 - left], axis=1)
+        object_mover(image, {"left or right": predict}, ["left", "right"], true_class="left")""",
+    "quiz": """
+        from IPython.display import display
+        from cnn_course import quiz
+        display(quiz.choice("q", ["one", "two"], "two", ["too few", "as many as eyes"]))
+        quiz.number("How many?", 2408448, "a product", mistakes={75: "that is the other network"})""",
+    "failing": """
+        from cnn_course.widgets import explore
+        def draw(ax, k):
+            ax.plot([1, 3 / (2 - k)])
+        explore(draw, k=(1, 3))""",
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    pytest.importorskip("playwright")
+    if find_browser() is None:
+        reason = "no Chromium or Chrome on this machine"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    with harness.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def lab(browser, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("notebooks")
+    for lecture in LECTURES:
+        shutil.copy(lecture, folder)
+    for name, source in SOURCES.items():
+        lines = source.strip("\n").splitlines()
+        cell = new_code_cell("\n".join(line.removeprefix(" " * 8) for line in lines))
+        metadata = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
+        nbformat.write(new_notebook(cells=[cell], metadata=metadata), folder / f"view-{name}.ipynb")
+    with harness.server(folder, state=tmp_path_factory.mktemp("jupyter")) as lab:
+        yield lab
+
+
+@pytest.fixture
+def opened(browser, lab):
+    """Open a notebook and run it; at the end nothing may have gone wrong, nor left this machine."""
+    pages = []
+
+    def run(name):
+        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+        seen = harness.watch(page)
+        pages.append((page, seen))
+        harness.open_notebook(page, lab, name)
+        assert harness.run_all(page) == []
+        return page
+
+    yield run
+    for page, seen in pages:
+        harness.shut_down(page)
+        assert seen.errors == []
+        assert seen.strangers == []
+
+
+def move(page, root, n):
+    """One move; returns (the pixels before, the pixels after, milliseconds)."""
+    act, picture = VIEWS[root.get_attribute("data-view")]
+    root.scroll_into_view_if_needed()
+    before = root.locator(picture).screenshot()
+    root.evaluate(ARM)
+    act(page, root, n)
+    latency = page.evaluate("window.cnnLatency")
+    return before, root.locator(picture).screenshot(), latency
+
+
+def check_view(page, root, record_property):
+    name = root.get_attribute("data-view")
+    latencies = []
+    for n in range(MOVES):
+        before, after, latency = move(page, root, n)
+        assert before != after, f"{name}: move {n} changed nothing in the picture"
+        latencies.append(latency)
+    median = statistics.median(latencies)
+    record_property(f"latency of {name} (ms)", round(median))
+    print(f"{name}: control to picture, median of {MOVES}: {median:.0f} ms")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_view_moves(opened, name, record_property):
+    page = opened(f"view-{name}.ipynb")
+    root = page.locator(f"[data-view={name}]")
+    root.wait_for()
+    check_view(page, root, record_property)
+
+
+@pytest.mark.parametrize("lecture", [path.name for path in LECTURES])
+def test_lecture_runs_and_its_view_moves(opened, lecture, record_property):
+    page = opened(lecture)
+    page.locator("[data-view]").first.wait_for(state="attached")
+    roots = page.locator(", ".join(f"[data-view={name}]" for name in VIEWS)).all()
+    assert roots, f"{lecture} has no interactive view"
+    for root in roots:
+        check_view(page, root, record_property)
+
+
+def test_dragging_a_slider_ends_at_the_last_value(opened):
+    page = opened("view-explore.ipynb")
+    slider = page.locator("[data-control=k]")
+    for key in ["ArrowRight"] * 4 + ["ArrowLeft"] * 3 + ["ArrowRight"] * 3:
+        slider.press(key)
+    assert slider.input_value() == "5"
+    values = page.locator("[data-view=explore]")
+    page.wait_for_function("n => document.querySelector('[data-view=explore]').dataset.pictures >= n", arg=3)
+    settled = None
+    while settled != (settled := values.locator("img").screenshot()):
+        page.wait_for_timeout(300)
+    slider.press("ArrowLeft")
+    page.wait_for_timeout(500)
+    slider.press("ArrowRight")
+    page.wait_for_timeout(1000)
+    assert values.locator("img").screenshot() == settled
+
+
+def test_an_exception_shows_as_one_message_and_the_view_lives(opened):
+    page = opened("view-failing.ipynb")
+    root = page.locator("[data-view=explore]")
+    root.locator("[data-control=k]").press("ArrowRight")
+    root.get_by_role("alert").wait_for()
+    assert root.get_by_role("alert").inner_text() == "ZeroDivisionError: division by zero"
+    root.locator("[data-control=k]").press("ArrowRight")
+    root.get_by_role("alert").wait_for(state="hidden")
+
+
+def test_kernel_designer_marks_a_bad_cell(opened):
+    page = opened("view-kernel-designer.ipynb")
+    root = page.locator("[data-view=kernel-designer]")
+    cell = root.locator("[data-control=cell-4]")
+    page.wait_for_function("Number(document.querySelector('[data-view=kernel-designer]').dataset.pictures) > 0")
+    result = root.locator(VIEWS["kernel-designer"][1])
+    before = result.get_attribute("src")
+    cell.fill("x")
+    root.get_by_role("alert").wait_for()
+    assert cell.get_attribute("aria-invalid") == "true"
+    assert result.get_attribute("src") == before
+    root.locator("[data-control=preset]").select_option("box blur")
+    root.get_by_role("alert").wait_for(state="hidden")
+    assert root.get_by_text("Sum of the kernel: 1.").is_visible()
+
+
+def test_stepping_window_by_keyboard_and_by_click(opened):
+    page = opened("view-stepping-window.ipynb")
+    root = page.locator("[data-view=stepping-window]")
+    cells = root.locator(".cnn-output button")
+    cells.nth(0).press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert root.get_attribute("data-step") == "4"
+    assert cells.nth(4).inner_text() == "0" and cells.nth(5).inner_text().strip() == ""
+    cells.nth(8).click()
+    assert "output[2, 2]" in root.get_by_role("status").inner_text() and cells.nth(8).inner_text() == "\u221222"
+    root.get_by_role("button", name="Play all steps").click()
+    page.wait_for_function("document.querySelector('[data-view=stepping-window]').dataset.step === '2'")
+
+
+def test_object_moves_by_keyboard_and_models_answer(opened):
+    page = opened("view-object-mover.ipynb")
+    root = page.locator("[data-view=object-mover]")
+    canvas = root.locator("canvas")
+    for _ in range(3):
+        canvas.press("ArrowLeft")
+    page.wait_for_function("document.querySelector('[data-view=object-mover]').dataset.shift === '0,-3'")
+    assert root.locator(".cnn-number").inner_text() == "100 %"
+    assert root.get_by_text("Moved 3 px left.").is_visible()
+    canvas.press("x")  # JupyterLab's shortcut that cuts the cell
+    assert root.is_visible()
+
+
+def test_quick_checks_answer_at_once(opened):
+    page = opened("view-quiz.ipynb")
+    choice, number = page.locator("[data-view=quiz]").all()
+    choice.get_by_role("button", name="one").press("Enter")
+    assert "Not so. too few" in choice.inner_text()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert "Right. as many as eyes" in choice.inner_text()
+    for given, said in {
+        "75": "that is the other network",
+        "76": "It is more than that.",
+        "many": "That is not a number.",
+        "2,408,448": "Right. a product",
+        "4816896/2": "Right. a product",
+    }.items():
+        number.get_by_label("Your answer").fill(given)
+        page.keyboard.press("Enter")
+        assert said in number.inner_text()

@@ -1,0 +1,242 @@
+"""The command as its user meets it: arguments, exit codes, one-line errors, a quick start, `open` and `data`."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cnn_course import __version__, cli, lectures
+from cnn_course.lectures import LectureError, UsageError, find_lecture, repository, write_atomically
+
+NAMES = ("01_what_is_a_cnn", "02_convolution", "03_filters", "10_batch_norm")
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A clone with four empty lectures, which the command takes for its own."""
+    (tmp_path / "cnn_course").mkdir()
+    (tmp_path / "lectures").mkdir()
+    for name in NAMES:
+        (tmp_path / "lectures" / f"{name}.ipynb").write_text("{}")
+    (tmp_path / "lectures" / "notes.ipynb").write_text("{}")
+    monkeypatch.setattr(cli, "repository", lambda: tmp_path)
+    return tmp_path
+
+
+def error_line(capsys) -> str:
+    """What the command said on stderr: one line, never a traceback."""
+    text = capsys.readouterr().err
+    assert text.startswith("cnn-course: ")
+    assert text.count("\n") == 1
+    return text
+
+
+def python(code: str, *arguments: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, **options)
+
+
+def test_version_and_help(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.strip() == f"cnn-course {__version__}"
+    assert cli.main([]) == 2
+    text = capsys.readouterr().out
+    assert all(command in text for command in ("doctor", "open", "run", "data"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["open", "--port", "0"], ["open", "--port", "x"], ["data"], ["data", "get"]]
+)
+def test_wrong_command_line_is_exit_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_start_up_imports_nothing_large():
+    code = "import sys, cnn_course.cli; print(*{'numpy', 'torch', 'matplotlib', 'nbclient'} & set(sys.modules))"
+    assert python(code).stdout.strip() == ""
+
+
+def test_data_list_does_not_import_torch(tmp_path):
+    code = "import sys; from cnn_course import cli; cli.main(['data', 'list']); print('torch' in sys.modules)"
+    result = python(code, env={**os.environ, "CNN_COURSE_DATA": str(tmp_path)})
+    assert result.stdout.endswith("False\n"), result.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    result = subprocess.run(
+        f"'{sys.executable}' -m cnn_course.cli data list | head -n 1", shell=True, capture_output=True, text=True
+    )
+    assert result.stderr == ""
+    assert result.stdout.startswith("name")
+
+
+def test_a_bug_is_one_line_too(monkeypatch, capsys):
+    def broken():
+        raise KeyError("what\never")
+
+    monkeypatch.setattr(cli, "repository", broken)
+    monkeypatch.delenv("CNN_COURSE_DEBUG", raising=False)
+    assert cli.main(["run"]) == 1
+    assert "unexpected KeyError" in error_line(capsys)
+    monkeypatch.setenv("CNN_COURSE_DEBUG", "1")
+    with pytest.raises(KeyError):
+        cli.main(["run"])
+
+
+# --- finding lectures
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("1", "01_what_is_a_cnn"),
+        ("02", "02_convolution"),
+        ("10", "10_batch_norm"),
+        ("02_conv", "02_convolution"),
+        ("filters", "03_filters"),
+        ("lectures/03_filters.ipynb", "03_filters"),
+    ],
+)
+def test_find_lecture(clone, name, found):
+    assert find_lecture(name, clone).stem == found
+
+
+@pytest.mark.parametrize("name", ["4", "0", "", "xyz", "notes", "²", "-1", "0_"])
+def test_find_lecture_refuses(clone, name):
+    with pytest.raises(UsageError, match="is not a lecture. Choose one of: 01_what_is_a_cnn, 02_conv"):
+        find_lecture(name, clone)
+
+
+def test_find_lecture_several(clone):
+    (clone / "lectures" / "04_convergence.ipynb").write_text("{}")
+    with pytest.raises(UsageError, match="names several lectures. Choose one of: 02_convolution, 04_convergence"):
+        find_lecture("conv", clone)
+
+
+def test_find_lecture_empty_clone(tmp_path):
+    with pytest.raises(LectureError, match="there is no lecture in"):
+        find_lecture("1", tmp_path)
+
+
+def test_repository(clone, tmp_path_factory, monkeypatch):
+    assert repository() == Path(lectures.__file__).parent.parent, "an editable install finds its clone from anywhere"
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setattr(lectures, "__file__", str(elsewhere / "site" / "cnn_course" / "lectures.py"))
+    monkeypatch.chdir(clone / "lectures")
+    assert repository() == clone
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(LectureError, match="not inside a clone"):
+        repository()
+
+
+def test_write_atomically_keeps_the_old_file_on_a_full_disk(tmp_path, monkeypatch):
+    path = tmp_path / "lecture.ipynb"
+    path.write_text("old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["lecture.ipynb"]
+
+
+# --- open
+
+
+def test_open_errors(clone, capsys):
+    assert cli.main(["open", "9"]) == 2
+    assert "'9' is not a lecture" in error_line(capsys)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert cli.main(["open", "--port", str(port)]) == 2
+    assert f"port {port} is taken" in error_line(capsys)
+
+
+def test_open_prints_one_address_that_works_and_ends_quietly(clone, tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    folders = {name: str(home) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    code = "import sys, pathlib; from cnn_course import cli; cli.repository = lambda: pathlib.Path(sys.argv[1]);"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{code} sys.exit(cli.main(['open', '2', '--no-browser']))", str(clone)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **folders, "JUPYTER_RUNTIME_DIR": str(home / "runtime")},
+    )
+    try:
+        text = ""
+        for line in process.stdout:
+            text += line
+            if "Ctrl-C" in line:
+                break
+        addresses = re.findall(r"http://\S+", text)
+        assert len(addresses) == 1, text
+        assert "/lab/tree/lectures/02_convolution.ipynb?token=" in addresses[0]
+        with urllib.request.urlopen(addresses[0], timeout=30) as page:
+            html = page.read().decode()
+        assert "apputils-extension:announcements" in html, "the question whether one wants news is disabled"
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(addresses[0].partition("/lab")[0] + "/api/contents", timeout=30)
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(timeout=30) == 0, rest
+        assert rest.strip() == "JupyterLab has stopped."
+    finally:
+        process.kill()
+
+
+# --- data
+
+
+def test_data_list(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CNN_COURSE_DATA", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["data", "list"]) == 0
+    text = capsys.readouterr().out
+    for name in ("digits", "glyphs", "shapes", "mnist", "fashion-mnist", "cifar10"):
+        assert re.search(rf"^{name} ", text, re.M)
+    assert "cnn-course data get mnist" in text
+    assert str(tmp_path) in text
+    assert max(len(line) for line in text.splitlines() if str(tmp_path) not in line) <= 80
+
+
+def test_data_get_and_verify(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CNN_COURSE_DATA", str(tmp_path))
+    assert cli.main(["data", "get", "digits"]) == 0
+    assert "nothing to download" in capsys.readouterr().out
+    assert cli.main(["data", "get", "nonsense"]) == 2
+    assert "Choose one of: mnist, fashion-mnist, cifar10" in error_line(capsys)
+    assert cli.main(["data", "verify"]) == 0
+    assert "Nothing in" in capsys.readouterr().out
+    assert cli.main(["data", "verify", "digits"]) == 0
+    assert "10 classes" in capsys.readouterr().out
+    assert cli.main(["data", "verify", "mnist"]) == 1
+    assert "cnn-course data get mnist" in error_line(capsys)
+    assert cli.main(["data", "verify", "nonsense"]) == 1
+    error_line(capsys)
+
+
+def test_data_verify_names_a_damaged_file_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CNN_COURSE_DATA", str(tmp_path))
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (raw / f"{name}-ubyte").write_bytes(b"short")
+    assert cli.main(["data", "verify"]) == 1
+    assert "train-images-idx3-ubyte" in error_line(capsys)

@@ -1,0 +1,134 @@
+"""Folders of class folders: splits, sizes, colours, and everything that can be wrong with them."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_data import check, make_folder
+
+from cnn_course import datasets, image_folder
+from cnn_course.datasets import DatasetError, load, verify
+
+REAL = datasets.data_root()
+real_cifar10_jpeg = pytest.mark.skipif(
+    not (REAL / "cifar10-jpeg" / "train").is_dir(), reason="CNN_COURSE_DATA has no folder cifar10-jpeg"
+)
+
+
+def test_one_folder_is_split_80_10_10(tmp_path):
+    make_folder(tmp_path / "mine", count=20)
+    (tmp_path / "mine" / "cat" / "notes.txt").write_text("not an image")
+    (tmp_path / "mine" / ".hidden").mkdir()
+    data = load(tmp_path / "mine")
+    check(data, 3, 6, 5, (32, 4, 4))
+    assert data.classes == ("cat", "dog") and data.title == "mine: images from a folder, 2 classes"
+    seen = np.concatenate([split.images[:, 0, 0, 0] for split in (data.train, data.val, data.test)])
+    assert sorted(seen) == [*range(20), *range(100, 120)]  # every image once
+    assert all((split.images[:, 0, 0, 0] // 100 == split.labels).all() for split in (data.train, data.val, data.test))
+    assert np.bincount(data.val.labels).tolist() == np.bincount(data.test.labels).tolist() == [2, 2]
+    assert np.array_equal(load("mine", root=tmp_path).test.images, data.test.images)
+    assert verify("mine", root=tmp_path).endswith("2 classes; every image can be read.")
+
+
+def test_train_and_test_folders_are_kept(tmp_path):
+    make_folder(tmp_path / "train", count=20, mode="L")
+    make_folder(tmp_path / "test", count=3, mode="L", classes=("dog",))
+    data = load(tmp_path)
+    check(data, 1, 6, 5, (36, 4, 3))
+    assert data.test.labels.tolist() == [1, 1, 1]
+    make_folder(tmp_path / "val", count=2, mode="L")
+    check(load(tmp_path), 1, 6, 5, (40, 4, 3))
+
+
+def test_one_colour_image_makes_all_rgb(tmp_path):
+    make_folder(tmp_path, mode="L")
+    Image.new("RGBA", (5, 6), (1, 2, 3, 99)).save(tmp_path / "cat" / "00.png")
+    data = load(tmp_path)
+    images = np.concatenate([data.train.images, data.val.images, data.test.images])
+    assert images.shape[1] == 3 and [1, 2, 3] in images[:, :, 0, 0].tolist()
+
+
+def test_size_scales_what_differs(tmp_path):
+    make_folder(tmp_path)
+    Image.new("RGB", (40, 30)).save(tmp_path / "dog" / "big.jpg")
+    with pytest.raises(DatasetError, match=r"different sizes: .*00.png is 6x5 .*big.jpg is 30x40.*size=\(6, 5\)"):
+        load(tmp_path)
+    check(load(tmp_path, size=(8, 4)), 3, 8, 4, (21, 2, 2))
+
+
+@pytest.mark.parametrize("size", [0, (8,), (8, 0), (8, 2.5), "8x8"])
+def test_wrong_size(tmp_path, size):
+    with pytest.raises(ValueError, match=r"size must be \(height, width\)"):
+        load(make_folder(tmp_path), size=size)
+    with pytest.raises(ValueError, match="is for folders of images"):
+        load("digits", size=(8, 8))
+
+
+def test_damaged_image_is_named(tmp_path):
+    make_folder(tmp_path, size=(40, 40))
+    victim = tmp_path / "dog" / "03.png"
+    for data in (victim.read_bytes()[:-30], b"not an image", b""):
+        victim.write_bytes(data)
+        with pytest.raises(DatasetError, match="Cannot read the image .*dog.03.png .*Replace or delete it"):
+            load(tmp_path)
+
+
+def test_sixteen_bits_are_refused(tmp_path):
+    make_folder(tmp_path)
+    Image.fromarray(np.zeros((6, 5), dtype=np.uint16)).save(tmp_path / "cat" / "00.png")
+    with pytest.raises(DatasetError, match="00.png has more than 8 bits per channel"):
+        load(tmp_path)
+
+
+def test_telephone_pictures_stand_upright(tmp_path):
+    make_folder(tmp_path, size=(6, 5), suffix=".jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter when shown
+    Image.new("RGB", (6, 5)).save(tmp_path / "cat" / "00.jpg", exif=exif)
+    check(load(tmp_path), 3, 6, 5, (20, 2, 2))
+
+
+def test_large_images_are_decoded_in_threads(tmp_path):
+    make_folder(tmp_path, size=(140, 150), count=40)
+    check(load(tmp_path), 3, 140, 150, (64, 8, 8))
+
+
+def test_folders_that_cannot_be_used(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="no images in .*empty: it must hold one folder per class"):
+        load(tmp_path / "empty")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match="file is a file: a data set of your own is a folder"):
+        load(tmp_path / "file")
+    with pytest.raises(DatasetError, match="images of one class only \\('cat'\\)"):
+        load(make_folder(tmp_path / "single", classes=("cat",)))
+    with pytest.raises(DatasetError, match="has 4 images: at least 10 are needed"):
+        load(make_folder(tmp_path / "few", count=2))
+    with pytest.raises(DatasetError, match="has train/ but not both train/ and test/"):
+        load(make_folder(tmp_path / "half" / "train").parent)
+    make_folder(tmp_path / "other" / "train")
+    with pytest.raises(DatasetError, match="test has the class 'eel', which .*train has not \\(cat, dog\\)"):
+        load(make_folder(tmp_path / "other" / "test", classes=("dog", "eel")).parent)
+    monkeypatch.setattr(image_folder, "MOST_BYTES", 100)
+    with pytest.raises(DatasetError, match="24 images of 6x5 pixels are 1 MB in memory. Give a smaller size"):
+        load(make_folder(tmp_path / "large"))
+
+
+def test_unreadable_folder(tmp_path, monkeypatch):
+    make_folder(tmp_path / "mine")
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", denied)  # file modes do not stop an administrator, so tests cannot rely on them
+    with pytest.raises(DatasetError, match="Cannot read .*mine: Permission denied. Check its permissions."):
+        load(tmp_path / "mine")
+
+
+@real_cifar10_jpeg
+def test_real_jpegs_load_from_the_data_root():
+    data = load("cifar10-jpeg", root=REAL)
+    check(data, 3, 32, 32, (45_000, 5_000, 10_000))
+    assert (np.bincount(data.val.labels) == 500).all() and data.classes[0] == "airplane"
+    assert "cifar10-jpeg" in data.title

@@ -1,0 +1,251 @@
+"""Lab 01: its own test cells on the solution, the stub and planted wrong answers; what is released and what is not."""
+
+import ast
+import re
+import shutil
+
+import pytest
+
+pytest.importorskip("nbgrader", reason="building the labs needs nbgrader (the extra `teach`)")
+
+from labs.lab01_wrong_answers import WRONG_ANSWERS  # noqa: E402
+
+from cnn_course.grading import release  # noqa: E402
+from labs import running  # noqa: E402
+
+LAB = "lab01_convolution"
+
+
+@pytest.fixture(scope="module")
+def master():
+    return running.master(LAB)
+
+
+@pytest.fixture(scope="module")
+def released():
+    return running.released(LAB)
+
+
+def code_tests(notebook):
+    return [name for name, cell in running.graded(notebook).items() if cell.cell_type == "code"]
+
+
+def regions(source, name):
+    return re.findall(rf"### BEGIN {name}\n(.*?)### END {name}", source, re.S)
+
+
+def test_solution_passes_every_test(master):
+    assert running.run(master) == dict.fromkeys(code_tests(master), "")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_solution_passes_hidden_tests_with_other_seeds(master, seed):
+    again = running.with_answers(master, {})
+    for cell in again.cells:
+        cell.source = re.sub(r"default_rng\((\d\d\d)\)", rf"default_rng([\1, {seed}])", cell.source)
+    assert again != master
+    assert not any(running.run(again).values())
+
+
+def test_stub_fails_every_test_with_one_clear_sentence(master, released):
+    stubs = {
+        running.grade_id(c): c.source
+        for c in released.cells
+        if c.cell_type == "code" and c.metadata.get("nbgrader", {}).get("solution")
+    }
+    results = running.run(running.with_answers(master, stubs))
+    assert list(results) == code_tests(master)
+    for message in results.values():
+        assert message.startswith("CheckFailed") and "not written yet" in message
+
+
+@pytest.mark.parametrize("wrong", WRONG_ANSWERS, ids=lambda wrong: wrong.name)
+def test_wrong_answer_gets_its_diagnosis_and_loses_only_its_own_points(master, wrong):
+    results = running.run(running.with_answers(master, {wrong.cell: wrong.source}))
+    failed = tuple(name for name, message in results.items() if message)
+    assert failed == wrong.fails
+    assert wrong.diagnosis in results[failed[0]]
+    for name in failed:
+        assert results[name].startswith("CheckFailed: ") and len(results[name]) < 900, results[name]
+
+
+def test_wrong_answers_cover_every_question(master):
+    solutions = {running.grade_id(c) for c in master.cells if c.cell_type == "code" and _is(c, "solution")}
+    assert {wrong.cell for wrong in WRONG_ANSWERS} == solutions
+    assert len(WRONG_ANSWERS) == len({wrong.name for wrong in WRONG_ANSWERS}) >= 6
+
+
+def test_deleting_one_answer_leaves_the_other_questions_alone(master):
+    for question in range(1, 7):
+        results = running.run(running.with_answers(master, {f"q{question}-solution": ""}))
+        failed = {name[:2] for name, message in results.items() if message}
+        assert failed == {f"q{question}"}
+        assert all(message.startswith(("NameError", "")) for message in results.values())
+
+
+@pytest.mark.parametrize(
+    ("returned", "diagnosis"),
+    [
+        ("None", "got None"),
+        ("'no idea'", "got text (a str)"),
+        ("float('nan')", "got a single number"),
+        ("np.full((2, 3), np.nan)", "got nan at index [0, 0]"),
+        ("np.full((2, 3), 'a')", "got dtype <U1"),
+        ("np.full((2, 3), None)", "an array of Python objects"),
+        ("np.zeros((2, 3), dtype=complex)", "got dtype complex128"),
+        ("np.zeros((2, 3), dtype=int)", "got dtype int64"),
+        ("np.ma.zeros((2, 3))", "got a MaskedArray"),
+        ("[[1.0], [1.0, 2.0]]", "got a list"),
+        ("np.broadcast_to(1.0, (10**6, 10**6))", "expected shape (2, 3), got (1000000, 1000000)"),
+        ("conv_2d", "got a function"),
+        ("conv_2d(x, w)", "RecursionError"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("exit(1)", "stopped with SystemExit"),
+        ("undefined_name", "NameError: name 'undefined_name' is not defined"),
+    ],
+)
+def test_anything_that_comes_back_gets_a_clear_message(master, returned, diagnosis):
+    results = running.run(
+        running.with_answers(master, {"q3-solution": f"def conv_2d(x, w):\n    return {returned}\n"}),
+    )
+    assert {name for name, message in results.items() if message} == {"q3-visible", "q3-hidden"}
+    assert results["q3-visible"].startswith("CheckFailed: conv_2d(") and diagnosis in results["q3-visible"]
+
+
+def test_run_all_goes_on_after_a_failing_cell(released):
+    """JupyterLab stops at the first error, except in cells with this tag."""
+    for cell in released.cells:
+        if cell.cell_type == "code":
+            stops = running.grade_id(cell) == "setup" or _is(cell, "solution")
+            assert cell.metadata.get("tags", []) == ([] if stops else ["raises-exception"])
+
+
+def test_points_table_equals_the_points_of_the_cells(master):
+    table = dict(re.findall(r"^\| (\d+) \|.*\| (\d+) \|$", master.cells[0].source, re.M))
+    points = {}
+    for name, cell in running.graded(master).items():
+        question = re.match(r"q(\d+)-", name).group(1)
+        points[question] = points.get(question, 0) + cell.metadata["nbgrader"]["points"]
+    assert {question: int(number) for question, number in table.items()} == points
+    total = int(re.search(r"\*\*total\*\* \| \*\*(\d+)\*\*", master.cells[0].source).group(1))
+    assert total == sum(points.values())
+    for cell in master.cells:
+        stated = re.match(r"## Question (\d+)\. .*\((\d+) points", cell.source)
+        if stated:
+            assert points[stated.group(1)] == int(stated.group(2))
+        stated = re.match(r"# Question \d+, (?:visible|hidden) test.*\((\d+) points?\)", cell.source)
+        if cell.cell_type == "code" and _is(cell, "grade"):
+            assert int(stated.group(1)) == cell.metadata["nbgrader"]["points"]
+
+
+def test_every_question_has_one_function_a_try_cell_visible_and_hidden_tests(master):
+    order = [running.grade_id(c) or c.id for c in master.cells]
+    for question in range(1, 7):
+        names = [name for name in order if name.startswith(f"q{question}")]
+        assert names[:3] == [f"q{question}", f"q{question}-solution", f"q{question}-try"]
+        assert len(names) >= 5 and names[-1] == f"q{question}-hidden"
+    for cell in master.cells:
+        if cell.cell_type == "code" and _is(cell, "solution"):
+            (function,) = ast.parse(cell.source).body
+            assert isinstance(function, ast.FunctionDef) and ast.get_docstring(function)
+            assert len(regions(cell.source, "SOLUTION")) == 1
+        assert len(regions(cell.source, "HIDDEN TESTS")) == (1 if running.grade_id(cell).endswith("-hidden") else 0)
+
+
+def test_graded_cells_are_locked_and_carry_points(released):
+    cells = running.graded(released)
+    for cell in cells.values():
+        settings = cell.metadata["nbgrader"]
+        assert settings["points"] > 0 and "checksum" in settings
+        assert cell.metadata["deletable"] is False
+        if cell.cell_type == "code":
+            assert settings["locked"] and not settings["solution"]
+            assert cell.metadata["editable"] is False
+    assert [c.cell_type for c in cells.values()].count("markdown") == 1
+
+
+def test_release_holds_no_solution_and_no_hidden_test(master, released):
+    text = {running.grade_id(c) or c.id: c.source for c in released.cells}
+    for cell in master.cells:
+        mine = text[running.grade_id(cell) or cell.id]
+        secret = regions(cell.source, "SOLUTION") + regions(cell.source, "HIDDEN TESTS")
+        if cell.cell_type == "markdown" and _is(cell, "solution"):
+            secret = [cell.source]
+        for line in "\n".join(secret).splitlines():
+            assert not line.strip() or line not in mine.splitlines()
+        for word in ("BEGIN ", "END ", "Model answer", "Marking"):
+            assert word not in mine
+        if cell.cell_type == "code" and _is(cell, "solution"):
+            assert mine.endswith('"""\n    raise NotImplementedError')
+
+
+def test_notebooks_are_stored_without_outputs_and_with_stable_ids(master, released):
+    assert [c.id for c in master.cells] == [c.id for c in released.cells]
+    for notebook in (master, released):
+        assert all(re.fullmatch(r"[a-z0-9-]+", c.id) for c in notebook.cells)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                assert cell.outputs == [] and cell.execution_count is None
+
+
+def test_committed_release_equals_a_rebuild_from_anywhere(tmp_path):
+    course = tmp_path / "some where" / "labs"
+    shutil.copytree(running.LABS, course, ignore=shutil.ignore_patterns("release", "gradebook.db", ".*"))
+    assert list(release.build(course)) == [LAB]
+    built = course / "release" / LAB / f"{LAB}.ipynb"
+    assert built.read_bytes() == (running.LABS / "release" / LAB / f"{LAB}.ipynb").read_bytes()
+    assert release.build(course) == {LAB: []}
+    assert str(tmp_path) not in built.read_text() and str(running.REPOSITORY) not in built.read_text()
+
+
+def test_release_follows_its_masters(tmp_path):
+    course = tmp_path / "labs"
+    shutil.copytree(running.LABS, course, ignore=shutil.ignore_patterns("gradebook.db", ".*"))
+    (course / "source" / LAB / "pictures").mkdir()
+    (course / "source" / LAB / "pictures" / "cat.txt").write_text("meow")
+    (course / "release" / LAB / "old.txt").write_text("left over")
+    (course / "release" / "lab00_gone").mkdir()
+    assert release.build(course) == {LAB: ["pictures/cat.txt", "old.txt"], "lab00_gone": []}
+    left = sorted(p.relative_to(course / "release").as_posix() for p in (course / "release").rglob("*"))
+    assert left == [LAB, f"{LAB}/{LAB}.ipynb", f"{LAB}/pictures", f"{LAB}/pictures/cat.txt"]
+
+
+def test_a_broken_master_leaves_the_old_release(tmp_path, capsys):
+    course = tmp_path / "labs"
+    shutil.copytree(running.LABS, course, ignore=shutil.ignore_patterns("gradebook.db", ".*"))
+    before = (course / "release" / LAB / f"{LAB}.ipynb").read_bytes()
+    master = course / "source" / LAB / f"{LAB}.ipynb"
+    master.write_text(master.read_text().replace("### END SOLUTION", "", 1))
+    assert release.main(["--labs", str(course)]) == 1
+    error = capsys.readouterr().err
+    assert "cannot be released" in error and "no end solution statement found" in error and "Traceback" not in error
+    assert (course / "release" / LAB / f"{LAB}.ipynb").read_bytes() == before
+
+
+def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch):
+    course = tmp_path / "labs"
+    shutil.copytree(running.LABS, course, ignore=shutil.ignore_patterns("gradebook.db", ".*"))
+    target = course / "release" / LAB / f"{LAB}.ipynb"
+    target.write_text("old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(release.os, "replace", full)
+    assert release.main(["--labs", str(course)]) == 1
+    assert target.read_text() == "old" and [p.name for p in target.parent.iterdir()] == [target.name]
+
+
+def test_release_says_what_is_missing(tmp_path, capsys):
+    assert release.main(["--labs", str(tmp_path)]) == 1
+    assert "holds no labs" in capsys.readouterr().err
+    (tmp_path / "source" / "lab99").mkdir(parents=True)
+    assert release.main(["--labs", str(tmp_path)]) == 1
+    assert "nbgrader_config.py is missing" in capsys.readouterr().err
+    shutil.copy(running.LABS / "nbgrader_config.py", tmp_path)
+    assert release.main(["--labs", str(tmp_path)]) == 1
+    assert "lab99.ipynb is missing" in capsys.readouterr().err
+
+
+def _is(cell, what):
+    return cell.metadata.get("nbgrader", {}).get(what, False)
