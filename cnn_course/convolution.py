@@ -169,16 +169,17 @@ def conv2d(
     padded = np.zeros((block, channels, top + height + bottom, left + width + right), x.dtype)
     inside = padded[:, :, top : top + height, left : left + width]  # only this part is ever written: the rest stays 0
     windows = _windows(padded, w.shape[2:], stride, dilation)  # (block, C, kh, kw, OH, OW), a view: no copy yet
-    store = np.empty(block * groups * taps * band * out_width, x.dtype)
+    # 16 numbers more than needed: rows that lie a power of two apart compete for the same places in the cache.
+    store = np.empty((block, groups, taps, band * out_width + 16), x.dtype)
     for n in range(0, images, block):
         m = min(block, images - n)
         inside[:m] = x[n : n + m]
         for r in range(0, out_height, band):
             view = windows[:m, ..., r : r + band, :]
-            columns = store[: view.size].reshape(view.shape)
-            columns[...] = view  # the copy: afterwards every window is one column of a matrix
+            columns = store[:m, ..., : view.shape[-2] * out_width]
+            columns.reshape(view.shape)[...] = view  # the copy: now every window is one column of a matrix
             rows = maps[n : n + m, ..., r * out_width : (r + band) * out_width]
-            np.matmul(kernels, columns.reshape(m, groups, taps, -1), out=rows)
+            np.matmul(kernels, columns, out=rows)
             rows += bias
     return out
 
