@@ -230,6 +230,8 @@ def doctor() -> int:
         for hint in check.hint.splitlines():
             arrow = " " * 18 + "-> "
             print(textwrap.fill(arrow + hint, width, subsequent_indent=" " * len(arrow), break_on_hyphens=False))
+    if any("cnn-course " in check.hint for check in checks) and not shutil.which("cnn-course"):
+        print(f"(cnn-course is {os.path.relpath(Path(sys.executable).with_name('cnn-course'))} on this machine.)")
     broken = [check.name for check in checks if check.state == "FAIL"]
     print(f"The course cannot run: mend {', '.join(broken)}." if broken else "The course can run.")
     return 1 if broken else 0

@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,8 @@ def open_lab(root: Path, lecture: Path, *, browser: bool = True, port: int | Non
         raise UsageError(f"port {port} is taken or not allowed; choose another one, or leave --port out")
     from jupyterlab.labapp import LabApp
 
+    # A terminal in JupyterLab then knows `cnn-course`, and nbgrader's own commands find each other.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)
     page = f"/lab/tree/{quote(lecture.relative_to(root).as_posix())}"
     arguments = [
