@@ -1,7 +1,7 @@
 """Build the students' notebooks, `labs/release/`, from the masters in `labs/source/` (what `make labs` runs).
 
 nbgrader's own steps are used, without its database, so that a build needs no gradebook and gives the same bytes each
-time. `nbgrader generate_assignment` writes the same notebooks and enters them in the gradebook as well.
+time. `nbgrader generate_assignment` writes the same bytes and enters the lab in the gradebook as well.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _build_lab(folder: Path, exporter) -> dict[str, bytes]:
             text, _ = exporter.from_filename(str(path), resources={"unique_key": path.stem})
         except Exception as error:
             raise ReleaseError(f"{path} cannot be released: {type(error).__name__}: {error}") from error
-        files[relative.as_posix()] = (text.rstrip("\n") + "\n").encode()
+        files[relative.as_posix()] = text.encode()
     return files
 
 
