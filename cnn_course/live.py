@@ -24,13 +24,12 @@ def source(*names: str) -> str:
 
 
 class StaticFirst(anywidget.AnyWidget):
-    """An anywidget that also displays a static part. A subclass gives `static_bundle` and its _esm."""
+    """An anywidget that also displays a static part.
+
+    A view gives its _esm and `static_bundle() -> (data, metadata)` by MIME type, the same on every run.
+    """
 
     _css = source("views.css")
-
-    def static_bundle(self) -> tuple[dict, dict]:
-        """(data, metadata) by MIME type, the same on every run."""
-        raise NotImplementedError
 
     def open(self) -> None:
         if enabled():
