@@ -88,29 +88,22 @@ def check_numpy() -> Check:
         return Check("FAIL", "NumPy", first_line(error), REINSTALL)
 
 
-def choose_device() -> str:
-    """Return "cuda", "mps" or "cpu": the first that PyTorch has here."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def check_device() -> Check:
     """The device that training uses, tried with one addition: a driver or a card may be too old for this PyTorch."""
     import torch
 
-    device = choose_device()
+    from cnn_course import train
+
+    try:
+        device = train.choose_device().type
+        (torch.ones(1, device=device) + 1).item()
+    except Exception as error:
+        return Check("miss", "Device", f"the GPU fails: {first_line(error)}", "set DEVICE = 'cpu' in the lectures")
     if device == "cpu":
         if shutil.which("nvidia-smi") and torch.version.cuda:
             hint = f"there is an NVIDIA driver; this PyTorch wants one for CUDA {torch.version.cuda}: update the driver"
             return Check("miss", "Device", "cpu", hint)
         return Check("ok", "Device", "cpu (no CUDA or MPS device; every lecture's default runs on it)")
-    try:
-        (torch.ones(1, device=device) + 1).item()
-    except Exception as error:
-        return Check("miss", "Device", f"{device} fails: {first_line(error)}", "set DEVICE = 'cpu' in the lectures")
     if device == "mps":
         return Check("ok", "Device", "mps (Apple GPU)")
     card = torch.cuda.get_device_properties(0)

@@ -9,7 +9,6 @@ import hashlib
 import http.client
 import os
 import shutil
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
+
+from cnn_course import whole_files
 
 try:
     import fcntl
@@ -78,16 +79,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all. Raises DatasetError if the disk is full or may not be written."""
     with writable(path, len(data)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(name, 0o644)  # mkstemp makes it private; a class shares its data folder
-            os.replace(name, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
+        whole_files.write_whole(path, data)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Where the lectures are: find the clone, list its lectures, turn `2` or `02_conv` into a file."""
 
-import os
 from pathlib import Path
 
 
@@ -46,18 +45,3 @@ def find_lecture(name: str, root: Path) -> Path:
         return found[0]
     what = "names several lectures" if found else "is not a lecture"
     raise UsageError(f"{name!r} {what}. Choose one of: {', '.join(path.stem for path in found or lectures)}")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` (UTF-8) so that a reader, a crash or a full disk never sees half a file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            part.chmod(path.stat().st_mode)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from cnn_course.execution import Outcome, code_cells, execute, read_notebook, stored_text, with_parameters
-from cnn_course.lectures import LectureError, UsageError, write_atomically
+from cnn_course.lectures import LectureError, UsageError
+from cnn_course.whole_files import write_whole
 
 
 def parse_parameters(settings: list[str]) -> dict[str, Any]:
@@ -57,13 +58,13 @@ def run_lectures(
         seconds, cells = seconds + outcome.seconds, cells + outcome.cells
         print(_row(path.stem, outcome, width), flush=True)
         if output:
-            write_atomically(output / path.name, stored_text(outcome.notebook))
+            write_whole(output / path.name, stored_text(outcome.notebook).encode())
         if outcome.error:
             failures.append((path, outcome))
         elif save and path.read_bytes() != before:
             raise LectureError(f"{path.name} was changed while it ran; its fresh outputs are not saved. Run it again.")
         elif save:
-            write_atomically(path, stored_text(outcome.notebook))
+            write_whole(path, stored_text(outcome.notebook).encode())
     if len(paths) > 1:
         print(f"{'all':{width}}  {seconds:7.1f}  {cells:5}", flush=True)
     for path, outcome in failures:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cnn_course import __version__, cli, lectures
-from cnn_course.lectures import LectureError, UsageError, find_lecture, repository, write_atomically
+from cnn_course.lectures import LectureError, UsageError, find_lecture, repository
 
 NAMES = ("01_what_is_a_cnn", "02_convolution", "03_filters", "10_batch_norm")
 
@@ -138,20 +138,6 @@ def test_repository(clone, tmp_path_factory, monkeypatch):
     monkeypatch.chdir(elsewhere)
     with pytest.raises(LectureError, match="not inside a clone"):
         repository()
-
-
-def test_write_atomically_keeps_the_old_file_on_a_full_disk(tmp_path, monkeypatch):
-    path = tmp_path / "lecture.ipynb"
-    path.write_text("old")
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["lecture.ipynb"]
 
 
 # --- open

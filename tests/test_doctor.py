@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from cnn_course import cli, doctor
+from cnn_course import cli, doctor, train
 from cnn_course.doctor import Check
 
 
@@ -67,15 +68,13 @@ def test_torchvision_whose_operators_are_missing(monkeypatch):
 
 
 def test_a_gpu_that_fails_its_first_addition(monkeypatch):
-    monkeypatch.setattr(doctor, "choose_device", lambda: "meta")  # .item() fails there
+    monkeypatch.setattr(train, "choose_device", lambda: torch.device("meta"))  # .item() fails there
     check = doctor.check_device()
     assert check.state == "miss" and "DEVICE = 'cpu'" in check.hint
 
 
 def test_an_nvidia_driver_that_torch_cannot_use(monkeypatch):
-    import torch
-
-    monkeypatch.setattr(doctor, "choose_device", lambda: "cpu")
+    monkeypatch.setattr(train, "choose_device", lambda: torch.device("cpu"))
     monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     check = doctor.check_device()

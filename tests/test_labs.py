@@ -231,7 +231,7 @@ def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(release.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     assert release.main(["--labs", str(course)]) == 1
     assert target.read_text() == "old" and [p.name for p in target.parent.iterdir()] == [target.name]
 

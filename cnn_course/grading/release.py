@@ -7,10 +7,10 @@ time. `nbgrader generate_assignment` writes the same bytes and enters the lab in
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
+
+from cnn_course.whole_files import write_whole
 
 LABS = Path(__file__).resolve().parents[2] / "labs"
 
@@ -117,15 +117,7 @@ def _write(folder: Path, files: dict[str, bytes]) -> list[str]:
         if target.is_file() and target.read_bytes() == content:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".building-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(target, content)
         changed.append(name)
     for path in sorted(folder.rglob("*"), reverse=True):
         relative = path.relative_to(folder).as_posix()
