@@ -88,12 +88,15 @@ def show(fig: Figure, alt: str) -> None:
     """Display the figure with `alt` as its text alternative, and close it.
 
     alt: one or two sentences that say what the picture shows, the same on every run (no measured digits that vary).
-    Raises ValueError if alt is empty.
+    Raises ValueError if alt is empty, or if something, such as a long title, sticks out of the figure.
     """
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError(f"show(fig, alt): alt is {alt!r}, but it must say in words what the figure shows")
     data, metadata = picture_bundle(png(fig), alt)
     plt.close(fig)
+    outside = fig.get_tightbbox().extents - (0, 0, *fig.get_size_inches())
+    if max(*-outside[:2], *outside[2:]) > 0.05:
+        raise ValueError(f"show: parts of the figure ({alt[:40]!r}...) lie outside it, perhaps a long title: cut there")
     display(data, metadata=metadata, raw=True)
 
 

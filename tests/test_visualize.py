@@ -149,3 +149,11 @@ def test_bars_mean_number_and_seeds(ax):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["MLP", "CNN"]
     with pytest.raises(ValueError, match="nothing to draw"):
         visualize.bars(ax, {})
+
+
+def test_show_refuses_a_title_that_is_cut_off():
+    fig, ax = plt.subplots(figsize=(2, 2))
+    ax.set_title("a title that is far too long for a figure of two inches")
+    with pytest.raises(ValueError, match="long title"):
+        visualize.show(fig, "A small figure with a long title.")
+    assert not plt.fignum_exists(fig.number)
