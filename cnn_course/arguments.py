@@ -21,14 +21,25 @@ def integer(name: str, value: Any, *, least: int | None = None) -> int:
     return number
 
 
+def each(name: str, value: Any, axes: int, *, least: int | None = None) -> tuple[int, ...]:
+    """Return `value`, an integer for all axes or a sequence with one for each, as `axes` ints.
+
+    Raises TypeError and ValueError as `integer` does, and ValueError for a sequence of another length.
+    """
+    if not isinstance(value, tuple | list):
+        return (integer(name, value, least=least),) * axes
+    if len(value) != axes:
+        several = {1: "a sequence of 1 integer", 2: "a (vertical, horizontal) pair"}
+        raise ValueError(
+            f"{name} must be an integer or {several.get(axes, f'a sequence of {axes} integers')}, not {value!r}"
+        )
+    return tuple(integer(f"{name}[{axis}]", entry, least=least) for axis, entry in enumerate(value))
+
+
 def pair(name: str, value: Any, *, least: int | None = None) -> tuple[int, int]:
     """Return `value`, an integer for both directions or a (vertical, horizontal) pair, as two ints.
 
     Raises TypeError and ValueError as `integer` does, and ValueError for a sequence that is not a pair.
     """
-    if not isinstance(value, tuple | list):
-        number = integer(name, value, least=least)
-        return number, number
-    if len(value) != 2:
-        raise ValueError(f"{name} must be an integer or a (vertical, horizontal) pair, not {value!r}")
-    return integer(f"{name}[0]", value[0], least=least), integer(f"{name}[1]", value[1], least=least)
+    first, second = each(name, value, 2, least=least)
+    return first, second

@@ -1,48 +1,39 @@
-"""Convolution in one and two dimensions, with PyTorch's meaning of every argument.
+"""Convolution in one, two and three dimensions, with PyTorch's meaning of every argument, and its gradients.
 
 What deep learning calls convolution is cross-correlation: the kernel slides over the input without being
-flipped. `conv2d` computes that. `convolve1d`, and `conv2d` with `flip(w)`, are the convolution of mathematics.
+flipped. `conv1d`, `conv2d` and `conv3d` compute that. `convolve1d`, and `conv2d` with `flip(w)`, are the convolution
+of mathematics.
 
 Three versions give the same output: `conv2d_loops` is the definition, `conv2d_windows` replaces the loops by a
-view of all windows, and `conv2d` copies the windows into the columns of a matrix (im2col; Chellapilla, Puri and
-Simard, "High Performance Convolutional Neural Networks for Document Processing", 2006), so that one fast matrix
-product does the rest.
+view of all windows, and `conv2d` lets a matrix product, or a faster algorithm, do the work (`fast_convolution`).
 """
 
-from typing import Any, NamedTuple
+import math
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments import integer, pair
+from cnn_course import fast_convolution
+from cnn_course.conv_arguments import Convolution, Padding, borders_of, check, output_size, same_float
 
-Padding = int | tuple[int, int] | str
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv2d_loops",
+    "conv2d_windows",
+    "conv3d",
+    "conv_backward",
+    "convolve1d",
+    "correlate1d",
+    "flip",
+    "output_size",
+]
 
-# `conv2d` makes this many bytes of columns at a time: few enough that the matrix product finds them in the cache,
-# and enough that each product is worth sharing between threads.
-COLUMN_BYTES = 1 << 22
+# With fewer channels the transforms of Winograd's method cost more than its products save.
+WINOGRAD_CHANNELS = 48
 
-
-def output_size(n: int, k: int, *, stride: int = 1, padding: int | str = 0, dilation: int = 1) -> int:
-    """Number of places at which a kernel of k taps fits on n pixels: floor((n + 2p - d(k-1) - 1) / s) + 1.
-
-    The floor means that pixels at the far end are left out when the stride does not divide the rest.
-    `padding` may also be "same" or "valid".
-
-    Raises ValueError for a size that is not possible (a kernel larger than the padded input, a stride below 1,
-    a negative padding), TypeError for a number that is not an integer.
-    """
-    n, k = integer("n", n, least=0), integer("k", k, least=1)
-    stride, dilation = integer("stride", stride, least=1), integer("dilation", dilation, least=1)
-    before, after = _borders(padding, k, stride, dilation)
-    span = dilation * (k - 1) + 1
-    if span > n + before + after:
-        raise ValueError(
-            f"the kernel covers {span} pixels ({k} taps, dilation {dilation}), but the padded input has only "
-            f"{n + before + after} ({n} + {before} + {after}): use a larger input, more padding or a smaller kernel"
-        )
-    return (n + before + after - span) // stride + 1
+METHODS = ("auto", "direct", "winograd", "fft")
 
 
 def flip(w: ArrayLike) -> NDArray:
@@ -61,14 +52,14 @@ def correlate1d(
     x: (n,), w: (k,), both float32 or float64 (integers become float64); returns (output_size(n, k, ...),).
     Raises ValueError and TypeError as `conv2d` does.
     """
-    x, w = _same_float(x=x, w=w)
+    x, w = same_float(x=x, w=w)
     for name, array in (("x", x), ("w", w)):
         if array.ndim != 1:
             raise ValueError(f"{name} must have 1 axis, but has {array.ndim} (shape {array.shape})")
     if len(w) == 0:
         raise ValueError("w is empty: it needs at least one number")
     output_size(len(x), len(w), stride=stride, padding=padding, dilation=dilation)  # refuses what is not possible
-    x = np.pad(x, _borders(padding, len(w), stride, dilation))
+    x = np.pad(x, borders_of(padding, len(w), stride, dilation))
     return sliding_window_view(x, dilation * (len(w) - 1) + 1)[::stride, ::dilation] @ w
 
 
@@ -90,7 +81,9 @@ def conv2d_loops(
     groups: int = 1,
 ) -> NDArray[np.floating]:
     """`conv2d` as its definition says: one loop per index. Thousands of times slower; read it, do not use it."""
-    x, w, b, (sy, sx), borders, (dy, dx), out = _check(x, w, b, stride, padding, dilation, groups)
+    x, w, b, (sy, sx), borders, (dy, dx), groups, out = check(
+        2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
     x = np.pad(x, ((0, 0), (0, 0), *borders))
     images, filters, rows, columns = out.shape
     channels, taps_y, taps_x = w.shape[1:]
@@ -119,15 +112,15 @@ def conv2d_windows(
     groups: int = 1,
 ) -> NDArray[np.floating]:
     """`conv2d` without loops over pixels: a view of all windows, contracted with the kernels by `np.tensordot`."""
-    x, w, b, stride, borders, dilation, out = _check(x, w, b, stride, padding, dilation, groups)
-    windows = _windows(np.pad(x, ((0, 0), (0, 0), *borders)), w.shape[2:], stride, dilation)  # (N, C, kh, kw, OH, OW)
-    if out.size:
+    conv = check(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    seen = fast_convolution.windows(np.pad(conv.x, ((0, 0), (0, 0), *conv.borders)), conv)  # (N, C, kh, kw, OH, OW)
+    if conv.out.size:
         parts = [
             np.tensordot(part, kernels, axes=((1, 2, 3), (1, 2, 3)))  # (N, OH, OW, O / groups)
-            for part, kernels in zip(np.split(windows, groups, axis=1), np.split(w, groups), strict=True)
+            for part, kernels in zip(np.split(seen, groups, axis=1), np.split(conv.w, groups), strict=True)
         ]
-        out[...] = (np.concatenate(parts, axis=3) + b).transpose(0, 3, 1, 2)
-    return out
+        conv.out[...] = (np.concatenate(parts, axis=3) + conv.b).transpose(0, 3, 1, 2)
+    return conv.out
 
 
 def conv2d(
@@ -139,6 +132,7 @@ def conv2d(
     padding: Padding = 0,
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
+    method: str = "auto",
 ) -> NDArray[np.floating]:
     """Cross-correlate a batch of images with a bank of kernels, as `torch.nn.functional.conv2d` does.
 
@@ -150,122 +144,125 @@ def conv2d(
     groups: input and output channels are split into that many groups that do not see each other.
     As in PyTorch, N = 0 gives an empty output, and so does C = 0: an output with no channels.
 
+    method: "direct" adds up the products in blocks of columns. "winograd" (3 x 3, stride 1 and dilation 1 only) and
+    "fft" need fewer multiplications and round more: in float32 by about 1e-6 to 1e-5 of the largest output. "auto"
+    picks the fastest for these shapes; float64 is always "direct", and so is a result that is not finite, because the
+    other two would spread a NaN or an infinity over its neighbours.
+
     Raises ValueError for shapes and values that do not fit, TypeError for other dtypes and non-integers.
     """
-    x, w, b, stride, ((top, bottom), (left, right)), dilation, out = _check(x, w, b, stride, padding, dilation, groups)
-    if out.size == 0:
-        return out
-    images, channels, height, width = x.shape
-    filters, out_height, out_width = out.shape[1:]
-    maps = out.reshape(images, groups, filters // groups, -1)  # the same memory, one row per output map
-    kernels = w.reshape(groups, filters // groups, -1)
-    bias, taps = b.reshape(groups, -1, 1), kernels.shape[2]
-
-    # A block is several small images, or a band of rows of one large image.
-    row_bytes = groups * taps * out_width * x.itemsize
-    block = min(images, max(1, COLUMN_BYTES // (row_bytes * out_height)))
-    band = min(out_height, max(1, COLUMN_BYTES // row_bytes))
-
-    padded = np.zeros((block, channels, top + height + bottom, left + width + right), x.dtype)
-    inside = padded[:, :, top : top + height, left : left + width]  # only this part is ever written: the rest stays 0
-    windows = _windows(padded, w.shape[2:], stride, dilation)  # (block, C, kh, kw, OH, OW), a view: no copy yet
-    # 16 numbers more than needed: rows that lie a power of two apart compete for the same places in the cache.
-    store = np.empty((block, groups, taps, band * out_width + 16), x.dtype)
-    for n in range(0, images, block):
-        m = min(block, images - n)
-        inside[:m] = x[n : n + m]
-        for r in range(0, out_height, band):
-            view = windows[:m, ..., r : r + band, :]
-            columns = store[:m, ..., : view.shape[-2] * out_width]
-            columns.reshape(view.shape)[...] = view  # the copy: now every window is one column of a matrix
-            rows = maps[n : n + m, ..., r * out_width : (r + band) * out_width]
-            np.matmul(kernels, columns, out=rows)
-            rows += bias
-    return out
-
-
-def _windows(x: NDArray, size: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> NDArray:
-    """All windows of x (N, C, H, W) as a view (N, C, kh, kw, OH, OW): what tap (i, j) meets at place (r, s)."""
-    span = tuple(d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
-    windows = sliding_window_view(x, span, axis=(2, 3))
-    windows = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
-    return windows.transpose(0, 1, 4, 5, 2, 3)
-
-
-def _borders(padding: Any, k: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Zeros before and after one axis. "same" puts the odd one after, as PyTorch does."""
-    if not isinstance(padding, str):
-        number = integer("padding", padding, least=0)
-        return number, number
-    if padding == "valid":
-        return 0, 0
-    if padding != "same":
-        raise ValueError(f'padding must be an integer, a pair, "same" or "valid", not {padding!r}')
-    if stride != 1:
-        raise ValueError(f'padding="same" needs stride 1, not {stride}: give the padding as a number')
-    total = dilation * (k - 1)
-    return total // 2, total - total // 2
-
-
-def _same_float(**arrays: ArrayLike) -> list[NDArray]:
-    """The arrays as float32 if all of them are, else as float64. Raises TypeError for any other kind of number."""
-    found = {name: np.asarray(array) for name, array in arrays.items()}
-    for name, array in found.items():
-        if array.dtype.kind not in "bui" and array.dtype.type not in (np.float32, np.float64):
-            raise TypeError(
-                f"{name} has dtype {array.dtype}; float32 and float64 are allowed, and integers and booleans, which "
-                f"become float64: convert it first, for example {name}.astype(np.float32)"
-            )
-    all_float32 = all(array.dtype.type is np.float32 for array in found.values())
-    return [array.astype(np.float32 if all_float32 else np.float64, copy=False) for array in found.values()]
-
-
-class _Checked(NamedTuple):
-    x: NDArray
-    w: NDArray
-    b: NDArray
-    stride: tuple[int, int]
-    borders: tuple[tuple[int, int], tuple[int, int]]
-    dilation: tuple[int, int]
-    out: NDArray
-
-
-def _check(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> _Checked:
-    """Everything that the three versions check: arrays of one dtype, pairs, and an empty array for the output."""
-    if b is None:
-        x, w = _same_float(x=x, w=w)
-    else:
-        x, w, b = _same_float(x=x, w=w, b=b)
-    for name, array, axes in (("x", x, "(N, C, H, W)"), ("w", w, "(O, C / groups, kh, kw)")):
-        if array.ndim != 4:
-            raise ValueError(f"{name} must have 4 axes {axes}, but has {array.ndim} (shape {array.shape})")
-    (images, channels, *size), (filters, depth, *kernel) = x.shape, w.shape
-    if filters == 0 or 0 in kernel:
-        raise ValueError(f"w has shape {w.shape}: it needs at least one kernel with at least one number per channel")
-    if 0 in size and images and channels:
-        raise ValueError(f"x has shape {x.shape}: its images have no pixels")
-
-    groups = integer("groups", groups, least=1)
-    if channels % groups or filters % groups:
+    conv = check(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, not {method!r}")
+    if method == "winograd" and not _winograd_fits(conv):
         raise ValueError(
-            f"groups={groups} must divide the {channels} channels of x and the {filters} kernels of w "
-            f"(shapes {x.shape} and {w.shape})"
+            f'method="winograd" is for 3 x 3 kernels with stride 1 and dilation 1, not {conv.w.shape[2]} x '
+            f'{conv.w.shape[3]}, stride {conv.stride}, dilation {conv.dilation}: use "auto", "direct" or "fft"'
         )
-    if depth * groups != channels:
-        raise ValueError(
-            f"x has {channels} channels (shape {x.shape}), but w has kernels for {depth * groups} (shape {w.shape}, "
-            f"groups={groups}): with this x, w must have shape {(filters, channels // groups, *kernel)}"
-        )
-    if b is None:
-        b = np.zeros(filters, x.dtype)
-    elif b.shape != (filters,):
-        raise ValueError(f"b must have shape ({filters},), one number per kernel of w, but has shape {b.shape}")
+    return _compute(conv, _pick(conv) if method == "auto" else method)
 
-    stride, dilation = pair("stride", stride, least=1), pair("dilation", dilation, least=1)
-    paddings = (padding, padding) if isinstance(padding, str) else pair("padding", padding, least=0)
-    borders, places = [], []
-    for n, k, s, p, d in zip(size, kernel, stride, paddings, dilation, strict=True):
-        places.append(output_size(n, k, stride=s, padding=p, dilation=d))
-        borders.append(_borders(p, k, s, d))
-    out = np.zeros((images, filters if channels else 0, *places), x.dtype)
-    return _Checked(x, w, b, stride, tuple(borders), dilation, out)
+
+def conv1d(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    stride: int | tuple[int] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int] = 1,
+    groups: int = 1,
+) -> NDArray[np.floating]:
+    """`conv2d` along one axis: x (N, C, L), w (O, C / groups, k), b (O,); returns (N, O, OL)."""
+    return _compute(check(1, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups), "direct")
+
+
+def conv3d(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    stride: int | tuple[int, int, int] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, int, int] = 1,
+    groups: int = 1,
+) -> NDArray[np.floating]:
+    """`conv2d` along three axes: x (N, C, D, H, W), w (O, C / groups, kd, kh, kw), b (O,); (N, O, OD, OH, OW)."""
+    return _compute(check(3, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups), "direct")
+
+
+def conv_backward(
+    dout: ArrayLike,
+    x: ArrayLike,
+    w: ArrayLike,
+    *,
+    stride: int | tuple[int, ...] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
+    """The gradients (dx, dw, db) of conv1d, conv2d or conv3d, whichever x has the axes for.
+
+    dout: the gradient of the loss with respect to the output, in its shape; x, w and the rest as they were given to
+    the convolution. dx, dw and db have the shapes of x, w and b.
+
+    dw correlates x with dout; dx spreads each number of dout over the window that it came from; db adds dout up.
+    Raises ValueError and TypeError as `conv2d` does, and ValueError if dout has another shape than the output.
+    """
+    axes = np.ndim(x) - 2
+    if axes not in (1, 2, 3):
+        raise ValueError(f"x must have 3, 4 or 5 axes, (N, C) and one to three more, but has shape {np.shape(x)}")
+    dout, x, w = same_float(dout=dout, x=x, w=w)
+    conv = check(axes, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    if dout.shape != conv.out.shape:
+        raise ValueError(f"dout must have the shape of the output, {conv.out.shape}, but has shape {dout.shape}")
+    db = dout.sum(axis=(0, *range(2, 2 + axes)))
+    if conv.out.size == 0:
+        return np.zeros_like(x), np.zeros_like(w), db
+    dw = fast_convolution.kernel_gradient(conv, dout)
+    if max(conv.stride) > 1 or any(max(p) >= s for p, s in zip(conv.borders, conv.span, strict=True)):
+        return fast_convolution.spread_back(conv, dout), dw, db
+    # With stride 1 the spreading is a convolution again: of dout, padded, with the flipped kernels, in which input and
+    # output channels change places.
+    filters, depth, *kernel = w.shape
+    turned = np.flip(w.reshape(groups, -1, depth, *kernel), axis=tuple(range(-axes, 0))).swapaxes(1, 2)
+    turned = turned.reshape(depth * groups, filters // groups, *kernel)
+    back = tuple((s - 1 - before, s - 1 - after) for s, (before, after) in zip(conv.span, conv.borders, strict=True))
+    full = Convolution(
+        dout, turned, np.zeros(len(turned), w.dtype), conv.stride, back, conv.dilation, groups, np.zeros_like(x)
+    )
+    return _compute(full, _pick(full)), dw, db
+
+
+def _winograd_fits(conv: Convolution) -> bool:
+    return conv.w.shape[2:] == (3, 3) and max(conv.stride) == max(conv.dilation) == 1
+
+
+def _pick(conv: Convolution) -> str:
+    """The method that is likely the fastest for these shapes; in float64 always the most accurate one.
+
+    The costs are a fit to times measured on one core of a server, in units of a third of a nanosecond: what a Fourier
+    transform takes per point, the product of spectra, a multiplication in a matrix product, a number in a column.
+    """
+    if conv.x.dtype == np.float64:
+        return "direct"
+    depth = conv.w.shape[1]
+    if _winograd_fits(conv) and min(depth, len(conv.w) // conv.groups) >= WINOGRAD_CHANNELS:
+        return "winograd"
+    images, channels, filters = len(conv.x), conv.x.shape[1], len(conv.w)
+    points = math.prod(conv.padded_size)
+    transforms = points * math.log2(points + 1) * (filters * depth + images * (channels + filters))
+    fft = transforms + 1.3 * points * images * filters * depth
+    direct = conv.macs / 12 + conv.macs / (filters // conv.groups) / 2
+    return "fft" if 1.5 * fft < direct else "direct"
+
+
+def _compute(conv: Convolution, method: str) -> NDArray:
+    if conv.out.size == 0:
+        return conv.out
+    if method != "direct":
+        (fast_convolution.by_winograd if method == "winograd" else fast_convolution.by_fft)(conv)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(conv.out.sum()):
+                return conv.out
+    fast_convolution.by_columns(conv)
+    return conv.out

@@ -1,6 +1,8 @@
-"""Settings that every test shares."""
+"""Settings that every test shares, and the table of how closely our NumPy agrees with its judges."""
 
 import matplotlib
+import numpy as np
+import pytest
 from hypothesis import settings
 
 matplotlib.use("agg")  # no windows, also on a desktop
@@ -8,3 +10,41 @@ matplotlib.use("agg")  # no windows, also on a desktop
 # The same examples on every run and machine, and no time limit for one: shared machines are slow in bursts.
 settings.register_profile("course", deadline=None, derandomize=True)
 settings.load_profile("course")
+
+
+class Agreement:
+    """Compares arrays with an independent reference and remembers the largest relative error of each layer."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[int, float, float]] = {}
+
+    def __call__(self, layer: str, ours: object, reference: object, limit: float, *, scale: float = 0.0) -> None:
+        """Assert max |ours - reference| <= limit * max(|reference|, scale), and count it as a case of `layer`.
+
+        scale: the size of the numbers that were added up, where the sum itself may be (nearly) zero.
+        """
+        ours, reference = np.asarray(ours), np.asarray(reference)
+        assert ours.shape == reference.shape, f"{layer}: shape {ours.shape}, expected {reference.shape}"
+        size = max(float(np.abs(reference).max(initial=0)), scale)
+        difference = float(np.abs(ours - reference).max(initial=0))
+        error = difference / size if size else difference
+        cases, worst, _ = self.found.get(layer, (0, 0.0, limit))
+        self.found[layer] = (cases + 1, max(worst, error), limit)
+        assert error <= limit, f"{layer}: relative error {error:.2e}, at most {limit:.0e} allowed"
+
+
+AGREEMENT = Agreement()
+
+
+@pytest.fixture(scope="session")
+def agreement() -> Agreement:
+    return AGREEMENT
+
+
+def pytest_terminal_summary(terminalreporter):
+    if AGREEMENT.found:
+        terminalreporter.section("agreement with independent judges")
+        for layer, (cases, worst, limit) in sorted(AGREEMENT.found.items()):
+            line = f"{layer:52s} {cases:6,} cases, largest relative error {worst:.1e} (allowed {limit:.0e})"
+            terminalreporter.write_line(line)
+        terminalreporter.write_line(f"{'all':52s} {sum(c for c, _, _ in AGREEMENT.found.values()):6,} cases")

@@ -1,13 +1,14 @@
+import functools
 import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.signal
 import torch
+from drawn_convolutions import convolutions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnn_course import convolution
 from cnn_course.convolution import (
     conv2d,
     conv2d_loops,
@@ -77,37 +78,7 @@ def test_output_size_by_hand():
 # 2. Drawn cases, PyTorch as the reference
 
 
-@st.composite
-def layers(draw):
-    """Arguments of conv2d: shapes that fit, with everything non-square."""
-    groups = draw(st.integers(1, 3))
-    channels, filters = groups * draw(st.integers(1, 3)), groups * draw(st.integers(1, 3))
-    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-
-    def either(low, high):
-        one = st.integers(low, high)
-        return draw(st.one_of(one, st.tuples(one, one)))
-
-    def both(value):
-        return (value, value) if isinstance(value, int) else value
-
-    padding = draw(st.sampled_from(["number", "number", "same", "valid"]))
-    stride = 1 if padding == "same" else either(1, 3)
-    dilation = either(1, 3)
-    if padding == "number":
-        padding = either(0, 3)
-    borders = (0, 0) if isinstance(padding, str) else both(padding)
-    least = [
-        1 if padding == "same" else max(1, d * (k - 1) + 1 - 2 * p)
-        for d, k, p in zip(both(dilation), kernel, borders, strict=True)
-    ]
-    size = [low + draw(st.integers(0, 6)) for low in least]
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    dtype = draw(st.sampled_from([np.float32, np.float64]))
-    x = rng.standard_normal((draw(st.integers(0, 3)), channels, *size)).astype(dtype)
-    w = rng.standard_normal((filters, channels // groups, *kernel)).astype(dtype)
-    b = rng.standard_normal(filters).astype(dtype) if draw(st.booleans()) else None
-    return (x, w, b), {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+layers = functools.partial(convolutions, 2)
 
 
 def check(version, layer):
@@ -139,17 +110,6 @@ def test_conv2d_windows_against_torch(layer):
 @settings(drawn, max_examples=60)
 def test_conv2d_loops_against_torch(layer):
     check(conv2d_loops, layer)
-
-
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-@pytest.mark.parametrize("budget", [1, 500, 3_000, 20_000])
-@given(layers())
-@settings(drawn, max_examples=50)
-def test_conv2d_in_blocks_and_bands_against_torch(budget, layer):
-    """The drawn images are small: a smaller budget cuts them into blocks of images and bands of rows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "COLUMN_BYTES", budget)
-        check(conv2d, layer)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +270,14 @@ X, W = np.zeros((2, 4, 6, 5)), np.zeros((6, 4, 3, 3))
         (X, W, None, {"stride": None}, TypeError, "stride"),
         (X, W, None, {"stride": (1, 1, 1)}, ValueError, "pair"),
         (X, W, None, {"padding": -1}, ValueError, "padding must be an integer of at least 0, not -1"),
-        (X, W, None, {"padding": "full"}, ValueError, 'padding must be an integer, a pair, "same" or "valid"'),
+        (
+            X,
+            W,
+            None,
+            {"padding": "full"},
+            ValueError,
+            'padding must be an integer, one for each axis, "same" or "valid"',
+        ),
         (X, W, None, {"padding": "same", "stride": 2}, ValueError, 'padding="same" needs stride 1, not 2'),
         (X, W, None, {"dilation": 0}, ValueError, "dilation must be an integer of at least 1, not 0"),
         (X, W, None, {"dilation": 3}, ValueError, r"covers 7 pixels \(3 taps, dilation 3\).* only 6 \(6 \+ 0 \+ 0\)"),

@@ -1,0 +1,32 @@
+"""Sentences whose numbers are computed: `state` puts values into a text, so that the two cannot drift apart.
+
+    claims.state("A dense layer needs {dense:,} weights, the shared kernel {shared}.", dense=2_408_448, shared=75)
+
+The numbers are stored beside the sentence as well, where `tests/test_claims.py` compares them with published ones.
+"""
+
+import string
+from numbers import Integral, Real
+
+from IPython.display import display
+
+
+def state(sentence: str, **numbers: Real) -> None:
+    """Display a sentence (Markdown) with `numbers` put in where it says {name} or {name:format}, as `str.format` does.
+
+    Numbers that differ from run to run do not belong here: what nbval compares must be the same on every run.
+    Raises ValueError if the sentence names a number that is not given, or leaves one out, or says nothing;
+    TypeError for a value that is not a real number.
+    """
+    named = {field for _, field, _, _ in string.Formatter().parse(sentence) if field is not None}
+    if not named or named != set(numbers):
+        raise ValueError(
+            f"claims.state: the sentence names the numbers {sorted(named)}, but {sorted(numbers)} were given: "
+            "each number must be named once or more, and every name must have its number"
+        )
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(f"claims.state: {name} must be a number, not {value!r} ({type(value).__name__})")
+    text = sentence.format(**numbers)
+    stored = {name: int(v) if isinstance(v, Integral) else round(float(v), 6) for name, v in numbers.items()}
+    display({"text/markdown": text, "text/plain": text}, metadata={"claims": stored}, raw=True)

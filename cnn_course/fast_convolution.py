@@ -1,0 +1,294 @@
+"""Three fast ways to the same sums: columns (im2col), Winograd and Fourier.
+
+`convolution.conv2d` picks one of them; lecture 10 derives them. Each takes a checked `Convolution`, works on a few
+images (or a band of rows) at a time so that its arrays stay in the cache, and shares these blocks among as many
+threads as NumPy's matrix product is set to use. The copies around a product then run on all cores too, which the
+threads inside the product would not do.
+
+Sources: Chellapilla, Puri and Simard, "High Performance Convolutional Neural Networks for Document Processing", 2006
+(columns); Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308 (Winograd);
+Mathieu, Henaff and LeCun, "Fast Training of Convolutional Networks through FFTs", 2013, arXiv:1312.5851.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import scipy.fft
+import threadpoolctl
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
+from numpy.typing import NDArray
+
+from cnn_course.conv_arguments import Convolution
+
+# Bytes of columns, or of tiles, that are made at a time: few enough that the product finds them in the cache, and
+# enough that each product is worth its call.
+BLOCK_BYTES = 1 << 20
+# A convolution with fewer multiplications is done before a second thread has started.
+THREADED_MACS = 4_000_000
+
+
+def windows(x: NDArray, conv: Convolution) -> NDArray:
+    """All windows of a padded x (N, C, *S) as a view (N, C, *K, *OS): what each tap meets at each place."""
+    axes = len(conv.stride)
+    view = sliding_window_view(x, conv.span, axis=tuple(range(2, 2 + axes)))
+    view = view[(slice(None),) * 2 + tuple(slice(None, None, step) for step in conv.stride + conv.dilation)]
+    return view.transpose(0, 1, *range(2 + axes, 2 + 2 * axes), *range(2, 2 + axes))
+
+
+def by_columns(conv: Convolution) -> None:
+    """Copy windows into the columns of a matrix; one product with the kernels as rows does the rest."""
+    x, w, out, groups = conv.x, conv.w, conv.out, conv.groups
+    images, filters, rows, *others = out.shape
+    row = math.prod(others)  # places for each index of the first spatial axis
+    maps = out.reshape(images, groups, filters // groups, -1)  # the same memory, one row per output map
+    kernels = w.reshape(groups, filters // groups, -1)
+    bias, taps = conv.b.reshape(groups, -1, 1), kernels.shape[2]
+
+    plain = max(conv.span) == 1 and max(conv.stride) == 1 and not np.any(conv.borders)
+    block, band = _block_and_band(conv, groups * taps)
+    if plain:
+        band = rows
+    jobs = [(n, r) for n in range(0, images, block) for r in range(0, rows, band)]
+
+    def work(jobs: Sequence[tuple[int, int]]) -> None:
+        if not plain:
+            padded = np.zeros((block, x.shape[1], *conv.padded_size), x.dtype)
+            inside = conv.inside(padded)  # only this part is ever written: the rest stays 0
+            view = windows(padded, conv)
+            # 16 numbers more than needed: rows a power of two apart compete for the same places in the cache.
+            store = np.empty((block, groups, taps, band * row + 16), x.dtype)
+        held = None
+        for n, r in jobs:
+            m = min(block, images - n)
+            places = slice(r * row, min(rows, r + band) * row)
+            if plain:
+                columns = x[n : n + m].reshape(m, groups, taps, -1)  # a 1 x 1 kernel: x already is the matrix
+            else:
+                if held != n:
+                    inside[:m] = x[n : n + m]
+                    held = n
+                seen = view[:m, ..., r : r + band, *(slice(None),) * len(others)]
+                columns = store[:m, ..., : places.stop - places.start]
+                columns.reshape(seen.shape)[...] = seen  # the copy: now every window is one column of a matrix
+            result = maps[n : n + m, ..., places]
+            np.matmul(kernels, columns, out=result)
+            result += bias
+
+    share(work, jobs, conv.macs)
+
+
+def by_winograd(conv: Convolution, tile: int = 4) -> None:
+    """3 x 3 kernels, stride 1: tiles of outputs from (tile + 2)^2 products instead of 9 tile^2.
+
+    Its float32 error is about ten times that of the direct sum for tile 4. A value that is not finite spreads over
+    its tile.
+    """
+    x, w, out, groups = conv.x, conv.w, conv.out, conv.groups
+    images, filters, height, width = out.shape
+    channels, side = x.shape[1], tile + 2
+    across, rows = -(-width // tile), -(-height // tile)
+    to_outputs, to_kernels, to_inputs = (np.kron(m, m).astype(x.dtype) for m in winograd_matrices(tile))
+    kernels = to_kernels @ w.reshape(-1, 9).T  # (side^2, O * C / groups)
+    kernels = kernels.reshape(side**2, groups, filters // groups, channels // groups)
+    bias = conv.b[:, None]
+
+    # Large kernels are read from memory once per block: then more tiles at a time pay.
+    tile_bytes = side**2 * channels * x.itemsize
+    tiles = max(1, max(BLOCK_BYTES, kernels.nbytes // 4) // tile_bytes)
+    block = max(1, min(-(-images // threads()), tiles // (across * rows)))
+    band = max(1, min(rows, tiles // across))
+    jobs = [(n, r) for n in range(0, images, block) for r in range(0, rows, band)]
+
+    @np.errstate(over="ignore", invalid="ignore")  # the caller looks at the output and starts again
+    def work(jobs: Sequence[tuple[int, int]]) -> None:
+        padded = np.zeros((block, channels, rows * tile + 2, across * tile + 2), x.dtype)
+        inside = conv.inside(padded)
+        count = block * band * across
+        inputs, spread = np.empty((2, side**2 * channels * count), x.dtype)
+        products, results = np.empty(side**2 * filters * count, x.dtype), np.empty(tile**2 * filters * count, x.dtype)
+        held = None
+        for n, r in jobs:
+            m, down = min(block, images - n), min(band, rows - r)
+            if held != n:
+                inside[:m] = x[n : n + m]
+                held = n
+            count = m * down * across
+            d, v = (flat[: side**2 * channels * count].reshape(side**2, -1) for flat in (inputs, spread))
+            p, y = products[: side**2 * filters * count], results[: tile**2 * filters * count].reshape(tile**2, -1)
+            # Pixel (i, j) of every tile, (side, side, C, m, tile rows, tile columns): tiles overlap by two pixels.
+            image, plane, line, pixel = padded.strides
+            seen = as_strided(
+                padded[:, :, r * tile :],
+                (side, side, channels, m, down, across),
+                (line, pixel, plane, image, tile * line, tile * pixel),
+                writeable=False,
+            )
+            d.reshape(seen.shape)[...] = seen
+            np.matmul(to_inputs, d, out=v)
+            v, p = v.reshape(side**2, groups, -1, count), p.reshape(side**2, groups, -1, count)
+            np.matmul(kernels, v, out=p)
+            np.matmul(to_outputs, p.reshape(side**2, -1), out=y)
+            y.reshape(tile**2, filters, count)[...] += bias
+            y = y.reshape(tile, tile, filters, m, down, across).transpose(3, 2, 4, 0, 5, 1)
+            target = out[n : n + m, :, r * tile : (r + down) * tile]
+            if target.shape[2:] == (down * tile, across * tile):
+                target.reshape(y.shape)[...] = y
+            else:  # the last tiles reach over the edge
+                target[...] = y.reshape(m, filters, down * tile, -1)[:, :, : target.shape[2], :width]
+
+    share(work, jobs, conv.macs)
+
+
+@functools.cache
+def winograd_matrices(tile: int) -> tuple[NDArray, NDArray, NDArray]:
+    """The three transforms of F(tile, 3), float64: A^T (tile, n), G (n, 3) and B^T (n, n) with n = tile + 2.
+
+    Two polynomials are multiplied by evaluating both at n - 1 points and "at infinity" (the leading coefficient),
+    multiplying the values and interpolating; sliding a kernel is the transpose of that. With the points p,
+    A^T and G hold their powers, and row i of B^T the coefficients of prod (x - p[j]) over j != i. What each of these
+    must be divided by, prod (p[i] - p[j]), is moved into G, because the kernels are transformed only once.
+    Computed with fractions, so every entry is exact before it is rounded.
+    """
+    if tile not in (2, 4):
+        raise ValueError(f"tile must be 2 or 4, not {tile!r}: larger tiles need points that cost too much accuracy")
+    points = [Fraction(p) for p in (0, 1, -1, 2, -2)[: tile + 1]]
+    n = len(points) + 1
+
+    def product(roots: Sequence[Fraction]) -> list[Fraction]:
+        coefficients = [Fraction(1)]  # lowest power first
+        for root in roots:
+            shifted, scaled = [Fraction(0), *coefficients], [*(-root * c for c in coefficients), Fraction(0)]
+            coefficients = [a + b for a, b in zip(shifted, scaled, strict=True)]
+        return coefficients + [Fraction(0)] * (n - len(coefficients))
+
+    def powers(count: int) -> list[list[Fraction]]:
+        return [[p**i for i in range(count)] for p in points] + [[Fraction(i == count - 1) for i in range(count)]]
+
+    others = [[q for q in points if q != p] for p in points]
+    divisors = [math.prod(p - q for q in rest) for p, rest in zip(points, others, strict=True)] + [Fraction(1)]
+    to_outputs = np.array(powers(tile), float).T
+    to_kernels = np.array([[v / d for v in row] for row, d in zip(powers(3), divisors, strict=True)], float)
+    to_inputs = np.array([product(rest) for rest in others] + [product(points)], float)
+    return to_outputs, to_kernels, to_inputs
+
+
+def by_fft(conv: Convolution) -> None:
+    """Multiply spectra: the cost hardly depends on the size of the kernel. A stride throws outputs away afterwards.
+
+    The error is relative to the largest output, not to each; a value that is not finite spreads over its image.
+    """
+    x, w, out, groups = conv.x, conv.w, conv.out, conv.groups
+    axes = tuple(range(-len(conv.stride), 0))
+    size = [scipy.fft.next_fast_len(n, real=True) for n in conv.padded_size]  # outputs never wrap round
+    taps = np.zeros((*w.shape[:2], *conv.span), w.dtype)
+    taps[(..., *(slice(None, None, d) for d in conv.dilation))] = w
+    spectra = scipy.fft.rfftn(taps, size, axes).conj()  # the conjugate: correlation, not convolution
+    frequencies = spectra.shape[2:]
+    kernels = spectra.reshape(groups, -1, w.shape[1], math.prod(frequencies)).transpose(3, 0, 1, 2)
+    kernels = np.ascontiguousarray(kernels)  # (F, groups, O / groups, C / groups): a small matrix per frequency
+    places = tuple(slice(0, n * s, s) for n, s in zip(out.shape[2:], conv.stride, strict=True))
+
+    images, filters = out.shape[:2]
+    image_bytes = 2 * x.itemsize * (x.shape[1] + filters) * math.prod(frequencies)
+    block = max(1, min(-(-images // threads()), 4 * max(BLOCK_BYTES, kernels.nbytes // 4) // image_bytes))
+
+    @np.errstate(over="ignore", invalid="ignore")  # as above
+    def work(jobs: Sequence[int]) -> None:
+        padded = np.zeros((block, x.shape[1], *conv.padded_size), x.dtype)
+        for n in jobs:
+            m = min(block, images - n)
+            conv.inside(padded)[:m] = x[n : n + m]
+            spectrum = scipy.fft.rfftn(padded[:m], size, axes).reshape(m, groups, w.shape[1], -1)
+            product = kernels @ np.ascontiguousarray(spectrum.transpose(3, 1, 2, 0))  # (F, groups, O / groups, m)
+            product = np.ascontiguousarray(product.transpose(3, 1, 2, 0)).reshape(m, filters, *frequencies)
+            sums = scipy.fft.irfftn(product, size, axes, overwrite_x=True)
+            out[n : n + m] = sums[(..., *places)]
+            out[n : n + m] += conv.b.reshape(-1, *(1,) * len(axes))
+
+    share(work, range(0, images, block), conv.macs)
+
+
+def kernel_gradient(conv: Convolution, dout: NDArray) -> NDArray:
+    """dw: every kernel number meets dout at each place; one product of dout with the columns, transposed."""
+    x, w, groups = conv.x, conv.w, conv.groups
+    images, filters, rows, *others = dout.shape
+    taps = w[0].size
+    block, band = _block_and_band(conv, groups * taps)
+    jobs = [(n, r) for n in range(0, images, block) for r in range(0, rows, band)]
+
+    def work(jobs: Sequence[tuple[int, int]]) -> NDArray:
+        total = np.zeros((groups, filters // groups, taps), x.dtype)
+        padded = np.zeros((block, x.shape[1], *conv.padded_size), x.dtype)
+        view = windows(padded, conv).swapaxes(0, 1)  # (C, N, *K, *OS)
+        view = np.moveaxis(view, 1, 1 + len(conv.stride))  # (C, *K, N, *OS): all images of a block in one product
+        for n, r in jobs:
+            m = min(block, images - n)
+            conv.inside(padded)[:m] = x[n : n + m]
+            seen = view[..., :m, r : r + band, *(slice(None),) * len(others)]
+            columns = np.ascontiguousarray(seen).reshape(groups, taps, -1)
+            part = dout[n : n + m, :, r : r + band].swapaxes(0, 1).reshape(groups, filters // groups, -1)
+            total += part @ columns.swapaxes(1, 2)
+        return total
+
+    return sum(share(work, jobs, conv.macs)).reshape(w.shape)
+
+
+def spread_back(conv: Convolution, dout: NDArray) -> NDArray:
+    """dx: every number of dout, times the kernel, is added to the window that it came from."""
+    x, w, groups = conv.x, conv.w, conv.groups
+    images, filters = dout.shape[:2]
+    kernels = w.reshape(groups, filters // groups, -1).swapaxes(1, 2)
+    block, _ = _block_and_band(conv, groups * w[0].size)
+    dx = np.empty_like(x)
+
+    def work(jobs: Sequence[int]) -> None:
+        for n in jobs:
+            part = dout[n : n + block]
+            m = len(part)
+            columns = kernels @ part.reshape(m, groups, filters // groups, -1)
+            columns = columns.reshape(m, x.shape[1], -1, *dout.shape[2:])
+            padded = np.zeros((m, x.shape[1], *conv.padded_size), x.dtype)
+            for tap, index in enumerate(np.ndindex(*w.shape[2:])):
+                along = zip(index, conv.dilation, conv.stride, dout.shape[2:], strict=True)
+                met = tuple(slice(i * d, i * d + (count - 1) * s + 1, s) for i, d, s, count in along)
+                padded[(..., *met)] += columns[:, :, tap]
+            dx[n : n + m] = conv.inside(padded)
+
+    share(work, range(0, images, block), conv.macs)
+    return dx
+
+
+def _block_and_band(conv: Convolution, column: int) -> tuple[int, int]:
+    """How many images, and how many rows of the output, make a block of columns of `column` numbers."""
+    images, _, rows, *others = conv.out.shape
+    row_bytes = column * math.prod(others) * conv.x.itemsize
+    block = max(1, min(-(-images // threads()), 4 * BLOCK_BYTES // (row_bytes * rows)))
+    return block, max(1, min(rows, 4 * BLOCK_BYTES // row_bytes))
+
+
+@functools.cache
+def _blas() -> threadpoolctl.ThreadpoolController:
+    return threadpoolctl.ThreadpoolController()
+
+
+def threads() -> int:
+    """How many threads NumPy's matrix product is set to use; 1 where that cannot be told."""
+    pools = [pool for pool in _blas().lib_controllers if pool.user_api == "blas" and "numpy" in pool.filepath]
+    return max((pool.num_threads for pool in pools), default=1)
+
+
+def share(work: Callable[[Sequence], Any], jobs: Sequence, macs: int) -> list:
+    """Do the jobs in this thread, or split between `threads()` of them, each with a single-threaded product.
+
+    Returns what `work` returned for each part, always in the same order.
+    """
+    count = min(threads(), len(jobs)) if macs >= THREADED_MACS else 1
+    if count == 1:
+        return [work(jobs)]
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, [jobs[i * len(jobs) // count : (i + 1) * len(jobs) // count] for i in range(count)]))
