@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 # With fewer channels the transforms of Winograd's method cost more than its products save.
-WINOGRAD_CHANNELS = 48
+WINOGRAD_CHANNELS = 32
 
 METHODS = ("auto", "direct", "winograd", "fft")
 

@@ -12,24 +12,17 @@ Mathieu, Henaff and LeCun, "Fast Training of Convolutional Networks through FFTs
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import scipy.fft
-import threadpoolctl
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
+from cnn_course import blocks
+from cnn_course.blocks import product, share, threads
 from cnn_course.conv_arguments import Convolution
-
-# Bytes of columns, or of tiles, that are made at a time: few enough that the product finds them in the cache, and
-# enough that each product is worth its call.
-BLOCK_BYTES = 1 << 20
-# A convolution with fewer multiplications is done before a second thread has started.
-THREADED_MACS = 4_000_000
 
 
 def windows(x: NDArray, conv: Convolution) -> NDArray:
@@ -76,7 +69,7 @@ def by_columns(conv: Convolution) -> None:
                 columns = store[:m, ..., : places.stop - places.start]
                 columns.reshape(seen.shape)[...] = seen  # the copy: now every window is one column of a matrix
             result = maps[n : n + m, ..., places]
-            np.matmul(kernels, columns, out=result)
+            product(kernels, columns, out=result)
             result += bias
 
     share(work, jobs, conv.macs)
@@ -92,14 +85,14 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
     images, filters, height, width = out.shape
     channels, side = x.shape[1], tile + 2
     across, rows = -(-width // tile), -(-height // tile)
-    to_outputs, to_kernels, to_inputs = (np.kron(m, m).astype(x.dtype) for m in winograd_matrices(tile))
-    kernels = to_kernels @ w.reshape(-1, 9).T  # (side^2, O * C / groups)
-    kernels = kernels.reshape(side**2, groups, filters // groups, channels // groups)
-    bias = conv.b[:, None]
+    to_outputs, to_kernels, to_inputs = (m.astype(x.dtype) for m in winograd_matrices(tile))
+    kernels = np.kron(to_kernels, to_kernels) @ w.reshape(-1, 9).T  # (side^2, O * C / groups)
+    kernels = kernels.reshape(side, side, groups, filters // groups, channels // groups)
+    bias, biased = conv.b[:, None], conv.b.any()
 
     # Large kernels are read from memory once per block: then more tiles at a time pay.
     tile_bytes = side**2 * channels * x.itemsize
-    tiles = max(1, max(BLOCK_BYTES, kernels.nbytes // 4) // tile_bytes)
+    tiles = max(1, max(blocks.BLOCK_BYTES, kernels.nbytes // 4) // tile_bytes)
     block = max(1, min(-(-images // threads()), tiles // (across * rows)))
     band = max(1, min(rows, tiles // across))
     jobs = [(n, r) for n in range(0, images, block) for r in range(0, rows, band)]
@@ -109,8 +102,13 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
         padded = np.zeros((block, channels, rows * tile + 2, across * tile + 2), x.dtype)
         inside = conv.inside(padded)
         count = block * band * across
-        inputs, spread = np.empty((2, side**2 * channels * count), x.dtype)
-        products, results = np.empty(side**2 * filters * count, x.dtype), np.empty(tile**2 * filters * count, x.dtype)
+        # Two arrays take turns, so that each step finds what it overwrites in the cache.
+        numbers = side**2 * max(channels, filters) * block * band * across
+        first, second = np.empty(numbers, x.dtype), np.empty(numbers, x.dtype)
+
+        def view(memory: NDArray, rows: int, columns: int, maps: int) -> NDArray:
+            return memory[: rows * columns * maps * count].reshape(rows, columns, -1)
+
         held = None
         for n, r in jobs:
             m, down = min(block, images - n), min(band, rows - r)
@@ -118,8 +116,7 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
                 inside[:m] = x[n : n + m]
                 held = n
             count = m * down * across
-            d, v = (flat[: side**2 * channels * count].reshape(side**2, -1) for flat in (inputs, spread))
-            p, y = products[: side**2 * filters * count], results[: tile**2 * filters * count].reshape(tile**2, -1)
+            d, v = view(first, side, side, channels), view(second, side, side, channels)
             # Pixel (i, j) of every tile, (side, side, C, m, tile rows, tile columns): tiles overlap by two pixels.
             image, plane, line, pixel = padded.strides
             seen = as_strided(
@@ -129,17 +126,20 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
                 writeable=False,
             )
             d.reshape(seen.shape)[...] = seen
-            np.matmul(to_inputs, d, out=v)
-            v, p = v.reshape(side**2, groups, -1, count), p.reshape(side**2, groups, -1, count)
-            np.matmul(kernels, v, out=p)
-            np.matmul(to_outputs, p.reshape(side**2, -1), out=y)
-            y.reshape(tile**2, filters, count)[...] += bias
-            y = y.reshape(tile, tile, filters, m, down, across).transpose(3, 2, 4, 0, 5, 1)
-            target = out[n : n + m, :, r * tile : (r + down) * tile]
-            if target.shape[2:] == (down * tile, across * tile):
-                target.reshape(y.shape)[...] = y
-            else:  # the last tiles reach over the edge
-                target[...] = y.reshape(m, filters, down * tile, -1)[:, :, : target.shape[2], :width]
+            product(to_inputs, d.swapaxes(0, 1), out=v.swapaxes(0, 1))  # rows of the tiles, then their columns
+            product(to_inputs, v, out=d)
+            p, q = view(second, side, side, filters), view(first, tile, side, filters)
+            y = view(second, tile, tile, filters)
+            parts = (side, side, groups, -1, count)
+            product(kernels, d.reshape(parts), out=p.reshape(parts))
+            product(to_outputs, p.swapaxes(0, 1), out=q.swapaxes(0, 1))
+            product(to_outputs, q, out=y)
+            if biased:
+                y.reshape(tile**2, filters, count)[...] += bias
+            y = y.reshape(tile, tile, filters, m, down, across)
+            for i, j in np.ndindex(tile, tile):
+                target = out[n : n + m, :, r * tile + i : (r + down) * tile : tile, j::tile]  # the last tiles reach
+                target[...] = y[i, j, ..., : target.shape[2], : target.shape[3]].swapaxes(0, 1)  # over the edge
 
     share(work, jobs, conv.macs)
 
@@ -195,7 +195,7 @@ def by_fft(conv: Convolution) -> None:
 
     images, filters = out.shape[:2]
     image_bytes = 2 * x.itemsize * (x.shape[1] + filters) * math.prod(frequencies)
-    block = max(1, min(-(-images // threads()), 4 * max(BLOCK_BYTES, kernels.nbytes // 4) // image_bytes))
+    block = max(1, min(-(-images // threads()), 4 * max(blocks.BLOCK_BYTES, kernels.nbytes // 4) // image_bytes))
 
     @np.errstate(over="ignore", invalid="ignore")  # as above
     def work(jobs: Sequence[int]) -> None:
@@ -267,28 +267,5 @@ def _block_and_band(conv: Convolution, column: int) -> tuple[int, int]:
     """How many images, and how many rows of the output, make a block of columns of `column` numbers."""
     images, _, rows, *others = conv.out.shape
     row_bytes = column * math.prod(others) * conv.x.itemsize
-    block = max(1, min(-(-images // threads()), 4 * BLOCK_BYTES // (row_bytes * rows)))
-    return block, max(1, min(rows, 4 * BLOCK_BYTES // row_bytes))
-
-
-@functools.cache
-def _blas() -> threadpoolctl.ThreadpoolController:
-    return threadpoolctl.ThreadpoolController()
-
-
-def threads() -> int:
-    """How many threads NumPy's matrix product is set to use; 1 where that cannot be told."""
-    pools = [pool for pool in _blas().lib_controllers if pool.user_api == "blas" and "numpy" in pool.filepath]
-    return max((pool.num_threads for pool in pools), default=1)
-
-
-def share(work: Callable[[Sequence], Any], jobs: Sequence, macs: int) -> list:
-    """Do the jobs in this thread, or split between `threads()` of them, each with a single-threaded product.
-
-    Returns what `work` returned for each part, always in the same order.
-    """
-    count = min(threads(), len(jobs)) if macs >= THREADED_MACS else 1
-    if count == 1:
-        return [work(jobs)]
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
-        return list(pool.map(work, [jobs[i * len(jobs) // count : (i + 1) * len(jobs) // count] for i in range(count)]))
+    block = max(1, min(-(-images // threads()), 4 * blocks.BLOCK_BYTES // (row_bytes * rows)))
+    return block, max(1, min(rows, 4 * blocks.BLOCK_BYTES // row_bytes))

@@ -6,7 +6,7 @@ from drawn_convolutions import convolutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnn_course import convolution, fast_convolution
+from cnn_course import blocks, convolution
 from cnn_course.conv_arguments import check
 from cnn_course.convolution import conv2d
 from cnn_course.fast_convolution import by_columns, by_fft, by_winograd, winograd_matrices
@@ -61,8 +61,8 @@ def test_methods_against_torch(agreement, axes, method):
         expected = getattr(torch.nn.functional, f"conv{axes}d")(*tensors, **options).numpy()
         conv = check(axes, x, w, b, **options)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fast_convolution, "BLOCK_BYTES", budget)  # cuts small images into blocks and bands
-            patch.setattr(fast_convolution, "THREADED_MACS", budget)  # and shares some of them
+            patch.setattr(blocks, "BLOCK_BYTES", budget)  # cuts small images into blocks and bands
+            patch.setattr(blocks, "THREADED_MACS", budget)  # and shares some of them
             method(conv)
         limit = 1e-5 if x.dtype == np.float32 else 1e-13
         agreement(f"{method.__name__} {axes}-D {x.dtype}", conv.out, expected, limit, scale=1)
@@ -82,8 +82,8 @@ def test_winograd_against_torch(agreement, n, groups, c, o, height, width, paddi
     w, b = rng.standard_normal((groups * o, c, 3, 3)).astype(dtype), rng.standard_normal(groups * o).astype(dtype)
     conv = check(2, x, w, b, padding=padding, groups=groups)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast_convolution, "BLOCK_BYTES", budget)
-        patch.setattr(fast_convolution, "THREADED_MACS", budget)
+        patch.setattr(blocks, "BLOCK_BYTES", budget)
+        patch.setattr(blocks, "THREADED_MACS", budget)
         by_winograd(conv, tile)
     limit = 5e-5 if dtype == np.float32 else 1e-13
     expected = torch_conv2d(x, w, b, padding=padding, groups=groups)
@@ -137,9 +137,9 @@ def test_threads_follow_the_setting_and_give_it_back():
     outputs = []
     for count in (1, 2):
         with threadpoolctl.threadpool_limits(count, user_api="blas"):
-            allowed = fast_convolution.threads()
+            allowed = blocks.threads()
             outputs.append(conv2d(x, w, padding=1))
-            assert fast_convolution.threads() == allowed
+            assert blocks.threads() == allowed
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-4)
 
 
@@ -148,7 +148,7 @@ def test_an_error_in_a_thread_comes_through():
         raise MemoryError("too large")
 
     with threadpoolctl.threadpool_limits(2, user_api="blas"), pytest.raises(MemoryError, match="too large"):
-        fast_convolution.share(work, range(4), fast_convolution.THREADED_MACS)
+        blocks.share(work, range(4), blocks.THREADED_MACS)
 
 
 # 4. Bad input

@@ -1,0 +1,22 @@
+import numpy as np
+import pytest
+
+from cnn_course import blocks
+
+
+@pytest.mark.parametrize("limit", [1, 600, 10_000, 1_000_000])
+@pytest.mark.parametrize("shape", [(7, 130), (2, 7, 300), (3, 2, 7, 64)])
+def test_product_in_slices_is_the_product(monkeypatch, limit, shape):
+    monkeypatch.setattr(blocks, "UNPACKED_MACS", limit)
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((3, 7)), rng.standard_normal(shape)
+    out = np.empty((*shape[:-2], 3, shape[-1]))
+    blocks.product(a, b, out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12)
+
+
+def test_results_come_in_the_order_of_the_jobs(monkeypatch):
+    monkeypatch.setattr(blocks, "threads", lambda: 3)
+    parts = blocks.share(list, range(10), blocks.THREADED_MACS)
+    assert len(parts) == 3 and sum(parts, []) == list(range(10))
+    assert blocks.share(list, range(10), blocks.THREADED_MACS - 1) == [list(range(10))]
