@@ -136,7 +136,7 @@ def measure(case: Case, versions: dict[str, Callable], repeat: int, pause: float
     result = {"case": str(case), "layer": case._asdict(), "torch_ms": 1000 * medians["torch"], "ratios": {}}
     for name in list(calls)[1:]:
         ratios = [r[name] / r["torch"] for r in rounds]
-        low, _, high = statistics.quantiles(ratios, n=4) if repeat > 1 else (ratios * 3)
+        low, _, high = statistics.quantiles(ratios, n=4, method="inclusive") if repeat > 1 else (ratios * 3)
         fastest = min(r[name] for r in rounds) / min(r["torch"] for r in rounds)
         result["ratios"][name] = {
             "median": medians[name] / medians["torch"],

@@ -1,0 +1,158 @@
+"""The matrix of a convolution, and how far any matrix is from being one.
+
+A convolution is linear, so it is a matrix: each row holds the kernel at one place, everything else is zero. In one
+dimension the numbers of a diagonal are equal (a Toeplitz matrix); in two, the matrix is made of such blocks, and the
+blocks repeat along diagonals as well. On a ring, where the border wraps around, the diagonals wrap too: the matrix is
+circulant, and circulant matrices are exactly those that commute with a shift (R. M. Gray, "Toeplitz and Circulant
+Matrices: A Review", 2006).
+"""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from cnn_course.arguments import integer
+from cnn_course.convolution import output_size
+
+BORDERS = ("zeros", "circular")
+
+
+def matrix(
+    w: ArrayLike,
+    size: int | tuple[int, ...],
+    *,
+    stride: int = 1,
+    padding: int | str = 0,
+    dilation: int = 1,
+    border: str = "zeros",
+) -> scipy.sparse.csr_array:
+    """The sparse matrix A of a convolution: A @ x.ravel() is the output of `conv1d`, `conv2d` or `conv3d`, flattened.
+
+    size: of the input, n or (H, W) or (D, H, W). w: one kernel with as many axes as size, or (O, C, *kernel).
+    Returns (O * outputs, C * inputs), float32 for a float32 kernel, else float64; `.toarray()` makes it dense.
+    Every tap is stored, also one that is 0, but nothing for taps that stand on a padded zero.
+
+    stride, padding, dilation: as in `conv2d`, the same along every axis. border: what `padding` puts there, "zeros" or
+    "circular", the other end of the input. With padding="same" and border="circular" the input is a ring (a torus).
+
+    Raises ValueError for shapes and values that do not fit, TypeError for other dtypes and non-integers.
+    """
+    size = _size(size)
+    w = np.asarray(w)
+    if w.dtype.kind not in "bui" and w.dtype.type not in (np.float32, np.float64):
+        raise TypeError(f"w has dtype {w.dtype}; integers, float32 and float64 are allowed")
+    w = w if w.dtype.type is np.float32 else w.astype(np.float64)
+    if w.ndim not in (len(size), len(size) + 2) or w.size == 0:
+        raise ValueError(
+            f"w has shape {w.shape}, but for an input of size {size} it must have {len(size)} axes, or {len(size) + 2} "
+            "with output and input channels first, and at least one number"
+        )
+    if border not in BORDERS:
+        raise ValueError(f"border must be one of {', '.join(BORDERS)}, not {border!r}")
+    w = w if w.ndim > len(size) else w[None, None]
+    pixels = _meets(size, w.shape[2:], stride, padding, dilation, border)  # (outputs, taps): a pixel, or -1
+    (filters, channels), (outputs, taps), inputs = w.shape[:2], pixels.shape, int(np.prod(size))
+
+    o, c, place, tap = np.ix_(*(np.arange(n) for n in (filters, channels, outputs, taps)))
+    rows = np.broadcast_to(o * outputs + place, (filters, channels, outputs, taps))
+    columns = np.broadcast_to(c * inputs + pixels, rows.shape)
+    values = np.broadcast_to(w.reshape(filters, channels, 1, taps), rows.shape)
+    inside = np.broadcast_to(pixels >= 0, rows.shape)
+    shape = (filters * outputs, channels * inputs)
+    # Where a kernel wraps around a small ring and meets a pixel twice, its taps add up.
+    return scipy.sparse.coo_array((values[inside], (rows[inside], columns[inside])), shape=shape).tocsr()
+
+
+def shift_matrix(size: int | tuple[int, ...], by: int | tuple[int, ...] = 1) -> scipy.sparse.csr_array:
+    """The permutation matrix S of a shift on a ring or torus: S @ x.ravel() is np.roll(x, by), flattened.
+
+    size: n or (H, W, ...); by: one integer for each axis. Raises ValueError and TypeError if they do not fit.
+    """
+    size = _size(size)
+    by = (by,) if not isinstance(by, tuple | list) else tuple(by)
+    if len(by) != len(size):
+        raise ValueError(f"by must name one shift for each of the {len(size)} axes of size {size}, not {by}")
+    by = tuple(integer("by", number) for number in by)
+    n = int(np.prod(size))
+    comes_from = np.roll(np.arange(n).reshape(size), by, axis=tuple(range(len(size)))).ravel()
+    return scipy.sparse.csr_array((np.ones(n), (np.arange(n), comes_from)), shape=(n, n))
+
+
+def circulant(kernel: ArrayLike) -> NDArray[np.floating]:
+    """The dense matrix of a convolution on a ring: A[i, j] = kernel[j - i], counted round the ring.
+
+    kernel: (n,), or (H, W, ...) for a torus, one number for each possible offset; returns (n, n) with n = kernel.size.
+    """
+    kernel = np.asarray(kernel)
+    size = _size(kernel.shape)
+    a = np.empty((kernel.size, kernel.size), np.result_type(kernel, np.float32))
+    np.put_along_axis(a, _offsets(size), kernel.reshape(1, -1), axis=1)
+    return a
+
+
+def ring_kernel(a: ArrayLike, size: int | tuple[int, ...] | None = None) -> NDArray[np.floating]:
+    """The mean of each wrapped diagonal of a square matrix: kernel[d] = mean over i of a[i, i + d].
+
+    a: (n, n), dense or sparse; size: n by default, or (H, W, ...) if row and column number the pixels of a torus.
+    Returns an array of shape size. Raises ValueError if a is not square or does not fit size.
+    """
+    a = a.toarray() if scipy.sparse.issparse(a) else np.asarray(a)
+    if a.ndim != 2 or a.shape[0] != a.shape[1] or a.size == 0:
+        raise ValueError(f"a must be a square matrix, but has shape {a.shape}")
+    if a.dtype.kind not in "buif":
+        raise TypeError(f"a has dtype {a.dtype}, but real numbers are needed")
+    size = (len(a),) if size is None else _size(size)
+    if int(np.prod(size)) != len(a):
+        raise ValueError(f"a has {len(a)} rows, but size {size} has {int(np.prod(size))} pixels")
+    return np.take_along_axis(a, _offsets(size), axis=1).mean(axis=0).reshape(size)
+
+
+def nearest_circulant(a: ArrayLike, size: int | tuple[int, ...] | None = None) -> NDArray[np.floating]:
+    """The circulant matrix closest to a (in the Frobenius norm): each wrapped diagonal is replaced by its mean.
+
+    a, size, and what it raises: see `ring_kernel`. Returns (n, n).
+    """
+    return circulant(ring_kernel(a, size))
+
+
+def circulant_distance(a: ArrayLike, size: int | tuple[int, ...] | None = None) -> float:
+    """|a - nearest circulant| / |a| in the Frobenius norm: 0 for a convolution on a ring, at most 1.
+
+    a, size, and what it raises: see `ring_kernel`. The zero matrix is circulant, so its distance is 0.
+    """
+    a = a.toarray() if scipy.sparse.issparse(a) else np.asarray(a)
+    nearest, length = nearest_circulant(a, size), float(np.linalg.norm(a))
+    return float(np.linalg.norm(a - nearest)) / length if length else 0.0
+
+
+def _meets(size: tuple, kernel: tuple, stride: Any, padding: Any, dilation: Any, border: str) -> NDArray[np.integer]:
+    """The number of the pixel that each tap meets at each place (outputs, taps), -1 where it is a padded zero."""
+    borders, spans = [], []
+    for n, k in zip(size, kernel, strict=True):
+        output_size(n, k, stride=stride, padding=padding, dilation=dilation)  # refuses what is not possible
+        span = dilation * (k - 1) + 1
+        before, after = {"same": ((span - 1) // 2, span // 2), "valid": (0, 0)}.get(padding, (padding, padding))
+        borders.append((before, after))
+        spans.append(span)
+    numbers = np.arange(int(np.prod(size))).reshape(size)
+    options = {"mode": "wrap"} if border == "circular" else {"constant_values": -1}
+    windows = sliding_window_view(np.pad(numbers, borders, **options), spans)
+    steps = [slice(None, None, stride)] * len(size) + [slice(None, None, dilation)] * len(size)
+    return windows[tuple(steps)].reshape(-1, int(np.prod(kernel)))
+
+
+def _offsets(size: tuple[int, ...]) -> NDArray[np.integer]:
+    """(n, n): entry [i, d] is the pixel that lies d further than pixel i, counted round along every axis."""
+    places = np.indices(size).reshape(len(size), -1)
+    moved = (places[:, :, None] + places[:, None, :]) % np.reshape(size, (-1, 1, 1))
+    return np.ravel_multi_index(tuple(moved), size)
+
+
+def _size(size: Any) -> tuple[int, ...]:
+    numbers = tuple(size) if isinstance(size, tuple | list) else (size,)
+    if not numbers:
+        raise ValueError("size must name at least one axis, not be empty")
+    return tuple(integer("size", number, least=1) for number in numbers)

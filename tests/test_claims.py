@@ -1,0 +1,101 @@
+"""Published numbers against the lectures' own: the number in the prose is the number that its notebook computed.
+
+`claims.state` stores each number beside the sentence that shows it, and nbval computes the sentence again. Here these
+numbers meet the published ones, which stand in this file and nowhere in the lectures.
+"""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from cnn_course import claims
+from cnn_course.execution import code_cells
+
+FOLDER = Path(__file__).resolve().parent.parent / "lectures"
+LECTURES = sorted(FOLDER.glob("*.ipynb"))
+
+# (lecture, cell, name): the published value
+PUBLISHED = {
+    (5, "claim-uses", "corner"): 4,
+    (5, "claim-uses", "edge"): 6,
+    (5, "claim-uses", "interior"): 9,
+    (5, "claim-examples", "size"): 32,
+    (5, "claim-examples", "p64"): 4_864,
+    (5, "claim-examples", "m64"): 4_915_200,
+    (5, "claim-examples", "p10"): 760,
+    (5, "claim-examples", "m10"): 768_000,
+    (5, "claim-examples", "vgg"): 1_792,
+    (5, "claim-bottleneck", "direct"): 819_200,
+    (5, "claim-bottleneck", "squeezed"): 110_592,
+    (5, "claim-bottleneck", "ratio"): 7.4074,
+}
+# Lectures 1 to 3 print theirs.
+PRINTED = {
+    1: ["150,528,000", "150,529,000", "0.6 GB", "120,000,000", "2,904,074", "1,792"],
+    2: ["np.correlate [ 1 -1  1  0]", "np.convolve  [-1  1 -1  0]"],
+    3: ["267,960 operations, 2 numbers", "8,003,072,000", "16,006,054,680", "178,640"],
+}
+
+
+def read(number):
+    return nbformat.read(next(FOLDER.glob(f"{number:02d}_*.ipynb")), as_version=4)
+
+
+def stated(notebook):
+    """{(cell, name): value} of everything that the notebook states by `claims.state`."""
+    found = {}
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            for name, value in output.get("metadata", {}).get("claims", {}).items():
+                found[cell.id, name] = value
+    return found
+
+
+def shown(notebook):
+    """Everything that the code cells of a notebook printed or displayed as text."""
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    return "\n".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
+
+
+@pytest.mark.parametrize(("lecture", "cell", "name"), PUBLISHED)
+def test_stated_number_is_the_published_one(lecture, cell, name):
+    assert stated(read(lecture))[cell, name] == pytest.approx(PUBLISHED[lecture, cell, name], rel=1e-3)
+
+
+@pytest.mark.parametrize(("lecture", "text"), [(n, text) for n, texts in PRINTED.items() for text in texts])
+def test_printed_number_is_the_published_one(lecture, text):
+    assert text in shown(read(lecture))
+
+
+@pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
+def test_large_numbers_in_the_text_are_computed(path):
+    """A number of four digits or more, written with separators, must also come out of a cell."""
+    notebook = nbformat.read(path, as_version=4)
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    prose = prose.partition("**References.**")[0]
+    outputs = shown(notebook) + "".join(cell.source for cell in code_cells(notebook))
+    numbers = re.findall(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])", prose)
+    typed = [number for number in numbers if number not in outputs and number.replace(",", "") not in outputs]
+    assert typed == []
+
+
+def test_state_puts_the_numbers_in(capsys):
+    claims.state("{few} of {many:,}, that is {share:.1%}", few=75, many=2_408_448, share=75 / 2_408_448)
+    assert "75 of 2,408,448, that is 0.0%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sentence", "numbers", "error", "message"),
+    [
+        ("nothing", {}, ValueError, "each number must be named"),
+        ("{a}", {"a": 1, "b": 2}, ValueError, r"names the numbers \['a'\], but \['a', 'b'\] were given"),
+        ("{a} {b}", {"a": 1}, ValueError, r"names the numbers \['a', 'b'\], but \['a'\]"),
+        ("{a}", {"a": "many"}, TypeError, "a must be a number, not 'many'"),
+        ("{a}", {"a": True}, TypeError, "a must be a number, not True"),
+    ],
+)
+def test_bad_statements(sentence, numbers, error, message):
+    with pytest.raises(error, match=message):
+        claims.state(sentence, **numbers)
