@@ -3,11 +3,12 @@
 Nothing is run: every number follows from the sizes. Bias additions are not counted as MACs.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from cnn_course.arguments import integer, pair
+from cnn_course.arguments import each, integer, pair
 from cnn_course.convolution import output_size
 
 __all__ = [
@@ -22,14 +23,15 @@ __all__ = [
 ]
 
 
-def conv_parameters(cin: int, cout: int, k: int | tuple[int, int], *, bias: bool = True, groups: int = 1) -> int:
+def conv_parameters(cin: int, cout: int, k: int | tuple[int, ...], *, bias: bool = True, groups: int = 1) -> int:
     """Weights (and biases) of a convolution layer: cout * (cin / groups) * kh * kw (+ cout).
 
+    k: one number for a square kernel, or one for each axis, as many as there are.
     Raises ValueError if a number is below 1 or groups does not divide both channel counts.
     """
     cin, cout, groups = _channels(cin, cout, groups)
-    taps_y, taps_x = pair("k", k, least=1)
-    return cout * (cin // groups) * taps_y * taps_x + (cout if bias else 0)
+    taps = each("k", k, len(k) if isinstance(k, tuple | list) else 2, least=1)
+    return cout * (cin // groups) * math.prod(taps) + (cout if bias else 0)
 
 
 def conv_macs(

@@ -1,0 +1,163 @@
+"""What a whole stack of layers costs and sees: a list of layers and an input shape give a table.
+
+    stacks.table([Conv(64, 3, padding=1), Activation(), Pool(2), Flatten(), Linear(10)], (3, 32, 32))
+
+For every layer: output shape, parameters, multiply-accumulates (MACs), jump and receptive field. Nothing is run.
+The field of units near the border reaches into the padding and is counted whole.
+`cnn_course.trace` makes the same table of a torch module.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from cnn_course.arguments import each, integer
+from cnn_course.arithmetic import conv_parameters, linear_parameters
+from cnn_course.layer_table import Axis, Row, Sizes, Table, table_of, written
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv:
+    """A convolution, `cout` kernels of k taps along each axis, with PyTorch's meaning of every argument."""
+
+    cout: int
+    k: Sizes
+    stride: Sizes = 1
+    padding: Sizes | str = 0
+    dilation: Sizes = 1
+    groups: int = 1
+    bias: bool = True
+
+    def __str__(self) -> str:
+        extras = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        said = [f"{name} {_short(getattr(self, name))}" for name, usual in extras.items() if _says(self, name, usual)]
+        return ", ".join([f"Conv {written(self.k)}, {self.cout} channels", *said, *([] if self.bias else ["no bias"])])
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """A max or average pool: what it computes does not matter here. stride: by default k. No parameters, no MACs."""
+
+    k: Sizes
+    stride: Sizes | None = None
+    padding: Sizes = 0
+    ceil_mode: bool = False
+    kind: str = "max"
+
+    def __str__(self) -> str:
+        stride = self.k if self.stride is None else self.stride
+        said = [f"padding {_short(self.padding)}"] if _says(self, "padding", 0) else []
+        said += ["ceil mode"] if self.ceil_mode else []
+        return ", ".join([f"{self.kind.capitalize()} pool {written(self.k)}, stride {_short(stride)}", *said])
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """A fully connected layer with n outputs; it needs a flat input."""
+
+    n: int
+    bias: bool = True
+
+    def __str__(self) -> str:
+        return f"Linear, {self.n} outputs" + ("" if self.bias else ", no bias")
+
+
+@dataclasses.dataclass(frozen=True)
+class Flatten:
+    """(C, H, W) -> (C * H * W,)."""
+
+    def __str__(self) -> str:
+        return "Flatten"
+
+
+@dataclasses.dataclass(frozen=True)
+class GlobalPool:
+    """One number for each channel: (C, H, W) -> (C, 1, 1), as PyTorch's adaptive pools with output size 1."""
+
+    def __str__(self) -> str:
+        return "Global pool"
+
+
+@dataclasses.dataclass(frozen=True)
+class Activation:
+    """A function of one number at a time: it changes no size and costs nothing here."""
+
+    name: str = "ReLU"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Layer = Conv | Pool | Linear | Flatten | GlobalPool | Activation
+
+
+def table(layers: Sequence[Layer], input_shape: Sequence[int]) -> Table:
+    """Every layer's output shape, parameters, MACs, jump and receptive field.
+
+    input_shape: (C, H, W) for images, (C, L) or (C, D, H, W) for one or three axes, (n,) for a plain vector.
+    Raises TypeError for something that is no layer, ValueError for sizes that do not fit; both name the layer.
+    """
+    shape = tuple(integer(f"input_shape[{i}]", n, least=1) for i, n in enumerate(input_shape))
+    if not shape:
+        raise ValueError("input_shape is empty: give (C, H, W), or (n,) for a plain vector")
+    rows = [Row("", "input", shape, 0, 0, tuple(Axis.pixels(n) for n in shape[1:]))]
+    layers = list(layers)
+    for number, layer in enumerate(layers, start=1):
+        try:
+            rows.append(after(layer, rows[-1]))
+        except (TypeError, ValueError) as failure:
+            raise type(failure)(f"layer {number} of {len(layers)}, {layer}: {failure}") from None
+    return table_of(rows)
+
+
+def after(layer: Layer, x: Row) -> Row:
+    """The row of `layer`, given the row before it. Raises as `table` does, without naming the layer."""
+    if isinstance(layer, Activation):
+        return Row("", str(layer), x.shape, 0, 0, x.axes)
+    if isinstance(layer, Flatten):
+        return Row("", str(layer), (math.prod(x.shape),), 0, 0, x.axes)
+    if isinstance(layer, Linear):
+        if len(x.shape) > 1:
+            raise ValueError(f"it needs a flat input, but gets {written(x.shape)}: put Flatten() before it")
+        weights = linear_parameters(x.shape[0], layer.n, bias=False)
+        parameters = weights + (layer.n if layer.bias else 0)
+        return Row("", str(layer), (layer.n,), parameters, weights, tuple(axis.whole() for axis in x.axes))
+    if not isinstance(layer, Conv | Pool | GlobalPool):
+        raise TypeError("this is no layer: use Conv, Pool, Linear, Flatten, GlobalPool or Activation")
+    if len(x.shape) == 1:
+        raise ValueError(f"it needs an input with rows and columns, but gets {x.shape[0]} numbers")
+    if isinstance(layer, GlobalPool):
+        return Row("", str(layer), (x.shape[0],) + (1,) * len(x.axes), 0, 0, tuple(axis.whole() for axis in x.axes))
+    conv = isinstance(layer, Conv)
+    n = len(x.axes)
+    k = each("k", layer.k, n, least=1)
+    stride = k if not conv and layer.stride is None else each("stride", layer.stride, n, least=1)
+    if conv and isinstance(layer.padding, str):
+        padding = (layer.padding,) * n
+    else:
+        padding = each("padding", layer.padding, n, least=0)
+        if not conv and any(2 * p > taps for p, taps in zip(padding, k, strict=True)):
+            raise ValueError("a pool's padding must be at most half of k, or a window would hold nothing but padding")
+    dilation = each("dilation", layer.dilation, n, least=1) if conv else (1,) * n
+    axes = tuple(
+        axis.slide(taps, stride=s, padding=p, dilation=d, ceil_mode=not conv and layer.ceil_mode)
+        for axis, taps, s, p, d in zip(x.axes, k, stride, padding, dilation, strict=True)
+    )
+    sizes = tuple(axis.size for axis in axes)
+    label = str(dataclasses.replace(layer, k=k))
+    if not conv:
+        return Row("", label, (x.shape[0], *sizes), 0, 0, axes)
+    weights = conv_parameters(x.shape[0], layer.cout, k, bias=False, groups=layer.groups)
+    parameters = weights + (layer.cout if layer.bias else 0)
+    return Row("", label, (layer.cout, *sizes), parameters, weights * math.prod(sizes), axes)
+
+
+def _short(value: Sizes | str) -> str:
+    """Equal numbers are said once: a stride of (2, 2) is "2"."""
+    same = isinstance(value, tuple | list) and len(set(value)) == 1
+    return written(value[0] if same else value)
+
+
+def _says(layer: Layer, name: str, usual: int) -> bool:
+    value = getattr(layer, name)
+    return any(v != usual for v in value) if isinstance(value, tuple | list) else value != usual
