@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 # enough that each product is worth its call.
 BLOCK_BYTES = 1 << 20
 # A convolution with fewer multiplications is done before a second thread has started.
-THREADED_MACS = 4_000_000
+THREADED_MACS = 50_000_000
 # Up to this many multiplications OpenBLAS takes the operands of a float32 product as they lie in memory.
 UNPACKED_MACS = 1_000_000
 

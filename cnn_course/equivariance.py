@@ -1,12 +1,128 @@
-"""What happens to a prediction when the picture moves."""
+"""What happens to the output of a layer, and to a prediction, when the picture moves.
 
-from collections.abc import Callable
+A layer f is *equivariant* to a motion T if f(T x) = T' f(x), where T' is the same motion of the output: move the
+input, and the output moves. It is *invariant* if f(T x) = f(x): move the input, and the output stays. The errors
+here say by how much it misses: the norm of the difference of the two sides, divided by the norm of the right one.
+0 is exact; 1 is a difference as large as the output itself.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from numbers import Real
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course.arguments import integer
 from cnn_course.images import shift
+
+Layer = Callable[[NDArray], ArrayLike]
+
+
+def relative_difference(a: ArrayLike, b: ArrayLike) -> float:
+    """||a - b|| / ||b||, the root of the sum of all squares above and below; 0 if both are zero, inf if only b is.
+
+    Raises ValueError if the shapes differ.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"only arrays of one shape can be compared, not {a.shape} with {b.shape}")
+    difference, size = float(np.linalg.norm((a - b).ravel())), float(np.linalg.norm(b.ravel()))
+    if size == 0:
+        return 0.0 if difference == 0 else float("inf")
+    return difference / size
+
+
+def equivariance_error(
+    f: Layer, images: ArrayLike, dy: int, dx: int, *, stride: int = 1, wrap: bool = False, cut: int = 0
+) -> float:
+    """How far f(moved images) is from the moved f(images), as a `relative_difference`; 0 is exact equivariance.
+
+    f: takes images (N, C, H, W) and returns maps (N, O, OH, OW). dy, dx: the shift in pixels, down and to the right.
+    stride: the total stride of f. Its output should move by dy / stride and dx / stride. It can only move by whole
+    places: where the division is not exact, both neighbouring places are tried and the smaller error counts.
+    wrap: what leaves on one side comes back on the other, in images and maps; else zeros move in.
+    cut: this many places on each side of the maps are not compared. Without wrap, |shift| / stride of them are
+    filled with zeros and as many more depend on the border as the layer reaches.
+    Raises ValueError if f does not return maps, or if nothing is left to compare.
+    """
+    images = _batch(images)
+    stride, cut = integer("stride", stride, least=1), integer("cut", cut, least=0)
+    of_moved, before = _maps_of(f, shift(images, dy, dx, wrap=wrap), cut), _maps_of(f, images, cut)
+    inside = (..., *[slice(cut, n - cut) for n in before.shape[2:]])
+    places = ({-(-d // stride), d // stride} for d in (dy, dx))
+    return min(
+        relative_difference(of_moved[inside], shift(before, *to, wrap=wrap)[inside])
+        for to in itertools.product(*places)
+    )
+
+
+def invariance_error(f: Layer, images: ArrayLike, dy: int, dx: int, *, wrap: bool = False) -> float:
+    """How far f(moved images) is from f(images), as a `relative_difference`; 0 is exact invariance.
+
+    f: takes images (N, C, H, W) and returns an array of any shape, the same for both.
+    dy, dx, wrap: the shift in pixels, see `equivariance_error`.
+    """
+    images = _batch(images)
+    return relative_difference(f(shift(images, dy, dx, wrap=wrap)), f(images))
+
+
+def rotate(x: ArrayLike, degrees: float) -> NDArray:
+    """Turn x (..., H, W) counterclockwise about its centre; the size stays, and zeros move into the corners.
+
+    Multiples of 90 degrees are exact (np.rot90) and keep the dtype; between them x is interpolated linearly, and
+    integers become float64. Raises ValueError for a quarter turn of maps that are not square.
+    """
+    x = np.asarray(x)
+    if x.ndim < 2:
+        raise ValueError(f"x must have at least two axes (..., H, W), but has shape {x.shape}")
+    if isinstance(degrees, bool) or not isinstance(degrees, Real) or not np.isfinite(degrees):
+        raise ValueError(f"degrees must be a finite number, not {degrees!r}")
+    turns, rest = divmod(degrees, 90)
+    if rest == 0:
+        if turns % 2 and x.shape[-2] != x.shape[-1]:
+            raise ValueError(f"a quarter turn needs square maps, not {x.shape[-2]} x {x.shape[-1]}")
+        return np.rot90(x, int(turns) % 4, axes=(-2, -1)).copy()
+    if x.dtype.kind in "bui":
+        x = x.astype(np.float64)
+    return scipy.ndimage.rotate(x, degrees, axes=(-1, -2), reshape=False, order=1)
+
+
+def disc(size: int, margin: float = 0) -> NDArray[np.bool_]:
+    """A mask (size, size): True for the pixels whose centre is at least `margin` inside the inscribed circle.
+
+    A rotation keeps this disc, while it moves the corners out of the picture.
+    Raises ValueError if no pixel is left.
+    """
+    size = integer("size", size, least=1)
+    place = np.arange(size) - (size - 1) / 2
+    mask = np.hypot(place[:, None], place) <= size / 2 - margin
+    if not mask.any():
+        raise ValueError(f"a margin of {margin} leaves nothing of a disc of {size} pixels across")
+    return mask
+
+
+def rotation_error(
+    f: Layer, images: ArrayLike, degrees: float, *, channels: Sequence[int] | None = None, margin: float = 0
+) -> float:
+    """How far f(turned images) is from the turned f(images), as a `relative_difference` on a `disc`.
+
+    f: takes square images (N, C, H, W) and returns square maps (N, O, OH, OH).
+    channels: the order in which the O maps of the right side are taken, where turning permutes them.
+    margin: pixels left out at the rim of the disc; at least as many as the layer reaches beyond a pixel.
+    Raises ValueError if the images or the maps are not square.
+    """
+    images = _batch(images)
+    of_turned, before = _maps_of(f, rotate(images, degrees)), _maps_of(f, images)
+    for name, array in (("images", images), ("the maps of f", before)):
+        if array.shape[-2] != array.shape[-1]:
+            raise ValueError(f"{name} must be square to be turned, but have shape {array.shape}")
+    turned = rotate(before, degrees)
+    if channels is not None:
+        turned = turned[:, list(channels)]
+    mask = disc(before.shape[-1], margin)
+    return relative_difference(of_turned[..., mask], turned[..., mask])
 
 
 def shift_accuracy_map(
@@ -44,3 +160,19 @@ def shift_accuracy_map(
                 )
             accuracies[row, column] = np.mean(predicted == labels)
     return accuracies
+
+
+def _batch(images: ArrayLike) -> NDArray:
+    images = np.asarray(images)
+    if images.ndim != 4 or images.size == 0:
+        raise ValueError(f"images must have shape (N, C, H, W), none of them 0, not {images.shape}")
+    return images
+
+
+def _maps_of(f: Layer, images: NDArray, cut: int = 0) -> NDArray:
+    maps = np.asarray(f(images))
+    if maps.ndim != 4 or len(maps) != len(images):
+        raise ValueError(f"f must return maps (N, O, OH, OW) with N = {len(images)}, but returned shape {maps.shape}")
+    if min(maps.shape[2:]) <= 2 * cut:
+        raise ValueError(f"cut = {cut} leaves nothing of maps of {maps.shape[2]} x {maps.shape[3]}")
+    return maps
