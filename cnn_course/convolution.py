@@ -199,11 +199,13 @@ def conv_backward(
     padding: Padding = 0,
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
-) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
+    need_dx: bool = True,
+) -> tuple[NDArray[np.floating] | None, NDArray[np.floating], NDArray[np.floating]]:
     """The gradients (dx, dw, db) of conv1d, conv2d or conv3d, whichever x has the axes for.
 
     dout: the gradient of the loss with respect to the output, in its shape; x, w and the rest as they were given to
-    the convolution. dx, dw and db have the shapes of x, w and b.
+    the convolution. dx, dw and db have the shapes of x, w and b. need_dx=False leaves dx out (None): a network's first
+    layer has nothing below it that could use it.
 
     dw correlates x with dout; dx spreads each number of dout over the window that it came from; db adds dout up.
     Raises ValueError and TypeError as `conv2d` does, and ValueError if dout has another shape than the output.
@@ -217,8 +219,10 @@ def conv_backward(
         raise ValueError(f"dout must have the shape of the output, {conv.out.shape}, but has shape {dout.shape}")
     db = dout.sum(axis=(0, *range(2, 2 + axes)))
     if conv.out.size == 0:
-        return np.zeros_like(x), np.zeros_like(w), db
+        return np.zeros_like(x) if need_dx else None, np.zeros_like(w), db
     dw = fast_convolution.kernel_gradient(conv, dout)
+    if not need_dx:
+        return None, dw, db
     if max(conv.stride) > 1 or any(max(p) >= s for p, s in zip(conv.borders, conv.span, strict=True)):
         return fast_convolution.spread_back(conv, dout), dw, db
     # With stride 1 the spreading is a convolution again: of dout, padded, with the flipped kernels, in which input and

@@ -214,7 +214,7 @@ def by_fft(conv: Convolution) -> None:
 
 
 def kernel_gradient(conv: Convolution, dout: NDArray) -> NDArray:
-    """dw: every kernel number meets dout at each place; one product of dout with the columns, transposed."""
+    """dw: every kernel number meets dout at each place; the product of the columns with dout, transposed."""
     x, w, groups = conv.x, conv.w, conv.groups
     images, filters, rows, *others = dout.shape
     taps = w[0].size
@@ -222,20 +222,21 @@ def kernel_gradient(conv: Convolution, dout: NDArray) -> NDArray:
     jobs = [(n, r) for n in range(0, images, block) for r in range(0, rows, band)]
 
     def work(jobs: Sequence[tuple[int, int]]) -> NDArray:
-        total = np.zeros((groups, filters // groups, taps), x.dtype)
+        total = np.zeros((groups, taps, filters // groups), x.dtype)
         padded = np.zeros((block, x.shape[1], *conv.padded_size), x.dtype)
-        view = windows(padded, conv).swapaxes(0, 1)  # (C, N, *K, *OS)
-        view = np.moveaxis(view, 1, 1 + len(conv.stride))  # (C, *K, N, *OS): all images of a block in one product
+        view = windows(padded, conv)
+        results = np.empty((block, groups, taps, filters // groups), x.dtype)
         for n, r in jobs:
             m = min(block, images - n)
             conv.inside(padded)[:m] = x[n : n + m]
-            seen = view[..., :m, r : r + band, *(slice(None),) * len(others)]
-            columns = np.ascontiguousarray(seen).reshape(groups, taps, -1)
-            part = dout[n : n + m, :, r : r + band].swapaxes(0, 1).reshape(groups, filters // groups, -1)
-            total += part @ columns.swapaxes(1, 2)
+            seen = view[:m, ..., r : r + band, *(slice(None),) * len(others)]
+            columns = np.ascontiguousarray(seen).reshape(m, groups, taps, -1)
+            part = dout[n : n + m, :, r : r + band].reshape(m, groups, filters // groups, -1)
+            product(columns, part.swapaxes(2, 3), out=results[:m])
+            total += results[:m].sum(axis=0)
         return total
 
-    return sum(share(work, jobs, conv.macs)).reshape(w.shape)
+    return sum(share(work, jobs, conv.macs)).swapaxes(1, 2).reshape(w.shape)
 
 
 def spread_back(conv: Convolution, dout: NDArray) -> NDArray:

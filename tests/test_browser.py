@@ -42,6 +42,10 @@ def move_kernel_designer(page, root, n):
     root.locator("[data-control=cell-4]").fill(str(n + 0.5))
 
 
+def move_kernel_matrix(page, root, n):
+    root.locator("[data-control=tap-1]").press("ArrowUp")
+
+
 def move_object(page, root, n):
     box = root.locator("canvas").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -52,12 +56,23 @@ def move_object(page, root, n):
     page.mouse.up()
 
 
+def move_shape_playground(page, root, n):
+    root.locator("[data-control=size]").press("ArrowRight" if n % 2 == 0 else "ArrowLeft")
+
+
+def move_stack_builder(page, root, n):
+    root.locator(f"[data-control={'add' if n % 2 == 0 else 'remove'}]").click()
+
+
 # The root of every view carries data-view; this is how each one is moved, and which part is its picture.
 VIEWS = {
     "explore": (move_explore, ".cnn-picture img"),
     "stepping-window": (move_stepping_window, ".cnn-panels >> nth=0"),
     "kernel-designer": (move_kernel_designer, ".cnn-picture img >> nth=1"),
     "object-mover": (move_object, "canvas"),
+    "stack-builder": (move_stack_builder, "canvas"),
+    "kernel-matrix": (move_kernel_matrix, "canvas"),
+    "shape-playground": (move_shape_playground, ".cnn-panels"),
 }
 
 # From the first event that reaches the view to the next picture that it counts, in milliseconds.
@@ -93,6 +108,15 @@ SOURCES = {
             left = x[..., :14].sum((1, 2, 3)) / x.sum((1, 2, 3))
             return np.stack([left, 1 - left], axis=1)
         object_mover(image, {"left or right": predict}, ["left", "right"], true_class="left")""",
+    "shape-playground": """
+        from cnn_course.widgets import shape_playground
+        shape_playground()""",
+    "kernel-matrix": """
+        from cnn_course.widgets import kernel_matrix
+        kernel_matrix()""",
+    "stack-builder": """
+        from cnn_course.widgets import stack_builder
+        stack_builder()""",
     "quiz": """
         from IPython.display import display
         from cnn_course import quiz
@@ -260,6 +284,61 @@ def test_object_moves_by_keyboard_and_models_answer(opened):
     assert root.get_by_text("Moved 3 px left.").is_visible()
     canvas.press("x")  # JupyterLab's shortcut that cuts the cell
     assert root.is_visible()
+
+
+def test_shape_playground_says_what_cannot_be_and_goes_on(opened):
+    page = opened("view-shape-playground.ipynb")
+    root = page.locator("[data-view=shape-playground]")
+    root.locator("[data-control=padding]").select_option("same")
+    root.get_by_role("alert").wait_for()
+    assert "needs stride 1" in root.get_by_role("alert").inner_text()
+    root.locator("[data-control=stride]").press("ArrowLeft")
+    root.get_by_role("alert").wait_for(state="hidden")
+    assert "= 7" in root.locator(".cnn-summary").inner_text()
+    window = root.locator("[data-control=window]")
+    before = root.locator("canvas").first.screenshot()
+    window.press("ArrowRight")
+    assert "row 2, column 3 is marked" in window.get_attribute("aria-label")
+    assert root.locator("canvas").first.screenshot() != before
+
+
+def test_kernel_matrix_marks_the_tap_under_the_pointer_and_switches_the_border(opened):
+    page = opened("view-kernel-matrix.ipynb")
+    root = page.locator("[data-view=kernel-matrix]")
+    status = root.get_by_role("status")
+    assert status.inner_text() == "Tap 0 is 1 and stands in 7 of the 8 rows."
+    root.locator("[data-control=border]").select_option("circular")
+    root.get_by_text("nearest circulant matrix: 0.000").wait_for()
+    assert "stands in 8 of the 8 rows" in status.inner_text()
+    root.locator("canvas").hover(position={"x": 6, "y": 6})
+    assert "Tap 1 is \u22122" in status.inner_text()
+    tap = root.locator("[data-control=tap-2]")
+    tap.fill("")
+    assert tap.get_attribute("aria-invalid") == "true"
+    tap.fill("2.5")
+    assert "Tap 2 is 2.5" in status.inner_text() and tap.get_attribute("aria-invalid") == "false"
+
+
+def test_stack_builder_by_keyboard_and_with_a_stack_that_does_not_fit(opened):
+    page = opened("view-stack-builder.ipynb")
+    root = page.locator("[data-view=stack-builder]")
+    canvas = root.locator("canvas")
+    canvas.press("ArrowRight")
+    assert root.get_attribute("data-unit") == "14,15"
+    assert "rows 94 to 137, columns 102 to 145" in canvas.get_attribute("aria-label")
+    root.get_by_role("button", name="show what layer 1, conv 3×3, sees").click()
+    assert root.get_attribute("data-unit") == "112,112"
+    root.get_by_role("button", name="remove layer 10").click()
+    page.wait_for_function("document.querySelector('.cnn-layers tbody').rows.length === 10")
+    root.locator("[data-control=preset]").select_option("VGG-16, all five blocks")
+    root.get_by_text("sees 212 × 212 pixels").wait_for()
+    root.locator("[data-control=block]").select_option("max pool 2×2")
+    for _ in range(3):
+        root.locator("[data-control=add]").click()
+    root.get_by_role("alert").wait_for()
+    assert "layer 21 of 21" in root.get_by_role("alert").inner_text()
+    root.locator("[data-control=remove]").click()
+    root.get_by_role("alert").wait_for(state="hidden")
 
 
 def test_quick_checks_answer_at_once(opened):

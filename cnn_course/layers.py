@@ -1,0 +1,139 @@
+"""Layers for training, each a pair: `forward(x, ...) -> (out, cache)` and `backward(dout, cache) -> gradients`.
+
+`cache` holds what the backward pass needs; `dout` is the gradient of the loss with respect to `out`, and so has its
+shape. This is the interface of the assignments of Stanford's course CS231n. Pooling has the same pairs in
+`cnn_course.pooling`. float32 stays float32; integers, booleans and float64 give float64.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cnn_course import convolution
+from cnn_course.conv_arguments import same_float
+
+CONVOLUTIONS = {3: convolution.conv1d, 4: convolution.conv2d, 5: convolution.conv3d}
+
+
+def conv_forward(x: NDArray, w: NDArray, b: NDArray | None = None, **settings: Any) -> tuple[NDArray, tuple]:
+    """Convolution in one, two or three dimensions: x (N, C, *size), w (O, C / groups, *kernel), b (O,) or None.
+
+    settings: stride, padding, dilation, groups, as in `convolution.conv2d`. Returns (out (N, O, *places), cache).
+    Raises ValueError and TypeError as `convolution.conv2d` does.
+    """
+    x, w = np.asarray(x), np.asarray(w)
+    if x.ndim not in CONVOLUTIONS:
+        raise ValueError(f"x must have 3, 4 or 5 axes (N, C, *size), but has {x.ndim} (shape {x.shape})")
+    return CONVOLUTIONS[x.ndim](x, w, b, **settings), (x, w, settings)
+
+
+def conv_backward(dout: NDArray, cache: tuple, *, need_dx: bool = True) -> tuple[NDArray | None, NDArray, NDArray]:
+    """(dx, dw, db) of `conv_forward`; db is there also where b was None. See `convolution.conv_backward`."""
+    x, w, settings = cache
+    return convolution.conv_backward(dout, x, w, need_dx=need_dx, **settings)
+
+
+def affine_forward(x: NDArray, w: NDArray, b: NDArray) -> tuple[NDArray, tuple]:
+    """The fully connected layer, out = x @ w.T + b: x (N, D), w (units, D) as in PyTorch, b (units,).
+
+    Raises ValueError for shapes that do not fit, TypeError for numbers that are no real ones.
+    """
+    x, w, b = same_float(x=x, w=w, b=b)
+    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1] or b.shape != w.shape[:1]:
+        raise ValueError(
+            f"the shapes must be x (N, D), w (units, D) and b (units,), but they are {x.shape}, {w.shape} and {b.shape}"
+        )
+    return x @ w.T + b, (x, w)
+
+
+def affine_backward(dout: NDArray, cache: tuple, *, need_dx: bool = True) -> tuple[NDArray | None, NDArray, NDArray]:
+    """(dx, dw, db) of `affine_forward`: dout @ w, dout.T @ x and the sum of dout over the batch."""
+    x, w = cache
+    dout = _like_out(dout, (len(x), len(w)), x.dtype)
+    return dout @ w if need_dx else None, dout.T @ x, dout.sum(axis=0)
+
+
+def relu_forward(x: NDArray) -> tuple[NDArray, NDArray]:
+    """max(x, 0) for every entry of an array of any shape."""
+    (x,) = same_float(x=x)
+    out = np.maximum(x, 0)
+    return out, out
+
+
+def relu_backward(dout: NDArray, cache: NDArray) -> NDArray:
+    """dx of `relu_forward`: dout where x was above zero, else 0 (also at x = 0, as in PyTorch)."""
+    return _like_out(dout, cache.shape, cache.dtype) * (cache > 0)
+
+
+def elementwise_forward(x: NDArray, function: Callable, derivative: Callable) -> tuple[NDArray, tuple]:
+    """Any activation, for example with function=activations.tanh and derivative=activations.tanh_derivative."""
+    (x,) = same_float(x=x)
+    return function(x), (x, derivative)
+
+
+def elementwise_backward(dout: NDArray, cache: tuple) -> NDArray:
+    """dx of `elementwise_forward`: dout times the derivative at x."""
+    x, derivative = cache
+    return _like_out(dout, x.shape, x.dtype) * derivative(x)
+
+
+def flatten_forward(x: NDArray) -> tuple[NDArray, NDArray]:
+    """(N, ...) -> (N, D): the same numbers, one row for each image."""
+    (x,) = same_float(x=x)
+    if x.ndim < 2:
+        raise ValueError(f"x must have at least 2 axes (N, ...), but has shape {x.shape}")
+    return x.reshape(len(x), math.prod(x.shape[1:])), x
+
+
+def flatten_backward(dout: NDArray, cache: NDArray) -> NDArray:
+    """dx of `flatten_forward`: dout in the shape of x."""
+    return _like_out(dout, (len(cache), math.prod(cache.shape[1:])), cache.dtype).reshape(cache.shape)
+
+
+def softmax(logits: NDArray) -> NDArray:
+    """Probabilities (N, C) that are at least 0 and sum to 1 in every row; large logits do not overflow."""
+    (logits,) = same_float(logits=logits)
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def softmax_cross_entropy(logits: NDArray, labels: ArrayLike) -> tuple[float, NDArray]:
+    """(loss, dlogits): the mean of -log p(label) over the batch, and its gradient (p - onehot) / N.
+
+    logits: (N, C) float; labels: (N,) whole numbers from 0 to C - 1. Large logits (1e4, say) neither overflow nor
+    give log(0). Raises ValueError for shapes and labels that do not fit, TypeError for other kinds of numbers.
+    """
+    (logits,) = same_float(logits=logits)
+    if logits.ndim != 2 or logits.size == 0:
+        raise ValueError(f"logits must have shape (N, C) with N and C at least 1, not {logits.shape}")
+    labels = check_labels(labels, *logits.shape)
+    rows = np.arange(len(labels))
+    shifted = logits - logits.max(axis=1, keepdims=True)  # the same probabilities, and no exp above 1
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    dlogits = np.exp(log_p)
+    dlogits[rows, labels] -= 1
+    dlogits /= len(labels)
+    return float(-log_p[rows, labels].mean()), dlogits
+
+
+def check_labels(labels: ArrayLike, count: int, classes: int) -> NDArray[np.integer]:
+    """The labels as an array (count,). Raises ValueError for a label outside 0 ... classes - 1 or another shape."""
+    labels = np.asarray(labels)
+    if labels.shape != (count,):
+        raise ValueError(f"labels must have shape ({count},), one for each row of logits, not {labels.shape}")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels must be whole numbers, not {labels.dtype}")
+    if labels.min() < 0 or labels.max() >= classes:
+        wrong = labels[(labels < 0) | (labels >= classes)][0]
+        raise ValueError(f"label {wrong} is out of range: the logits have {classes} classes, 0 to {classes - 1}")
+    return labels
+
+
+def _like_out(dout: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    dout = np.asarray(dout, dtype)
+    if dout.shape != shape:
+        raise ValueError(f"dout must have the shape of the layer's output, {shape}, not {dout.shape}")
+    return dout

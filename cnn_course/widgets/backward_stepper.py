@@ -1,0 +1,143 @@
+"""backward_stepper(x, w, dout): one backward pass of a small convolution, one cell of dout after the other."""
+
+import numpy as np
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.transforms import Affine2D, Transform
+from numpy.typing import ArrayLike, NDArray
+
+from cnn_course import convolution
+from cnn_course.arguments import integer, pair
+from cnn_course.visualize import ORANGE, written
+from cnn_course.widgets.explore import Explore, explore
+
+MOST_CELLS = 6  # to a side: more cannot be read
+GAP = 1.1  # between two grids, in cells
+
+
+def backward_stepper(
+    x: ArrayLike,
+    w: ArrayLike,
+    dout: ArrayLike,
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    step: int = 1,
+    title: str = "",
+) -> Explore:
+    """Step through the backward pass of a 2-D convolution with one channel; a slider chooses the step.
+
+    Each step takes one cell of dout in reading order: this number times w is added to its window of dx, and times the
+    window of x to dw. Step 0 shows dx and dw empty; the last one equals `convolution.conv_backward`.
+
+    x: (H, W), w: (kh, kw), dout: in the shape of the output. step: the one shown first, and stored. With padding, the
+    frame of zeros around x is shown in grey, and so is what dx collects there, which is cut off in the end.
+    Raises ValueError for shapes that do not fit, or are too large to read, and for numbers that are not finite.
+    """
+    x, w, dout = (np.asarray(array, dtype=float) for array in (x, w, dout))
+    if not x.ndim == w.ndim == dout.ndim == 2:
+        raise ValueError(
+            f"backward_stepper: x, w and dout must be (H, W) arrays, but have shapes {x.shape}, {w.shape}, {dout.shape}"
+        )
+    if not all(np.isfinite(array).all() for array in (x, w, dout)):
+        raise ValueError("backward_stepper: x, w and dout must be finite numbers (a NaN or infinity was given)")
+    stride, padding = pair("stride", stride, least=1), pair("padding", padding, least=0)
+    # Refuses shapes that do not fit together.
+    convolution.conv_backward(dout[None, None], x[None, None], w[None, None], stride=stride, padding=padding)
+    padded = np.pad(x, [(p, p) for p in padding])
+    if max(padded.shape) > MOST_CELLS:
+        raise ValueError(
+            f"backward_stepper: the padded x is {padded.shape}, but cells stay readable up to {MOST_CELLS} to a side"
+        )
+    if integer("step", step, least=0) > dout.size:
+        raise ValueError(f"backward_stepper: step must be from 0 to {dout.size}, one for each cell of dout, not {step}")
+    border = np.pad(np.zeros(x.shape, dtype=bool), [(p, p) for p in padding], constant_values=True)
+    whole = all(np.all(array == np.round(array)) for array in (x, w, dout))
+    fmt = ".0f" if whole else ".1f"
+    states = [_after(count, padded, w, dout, stride) for count in range(dout.size + 1)]
+    arrays = (padded, w, dout, *(array for state in states for array in state[2:]))
+    longest = max(len(f"{value:{fmt}}") for array in arrays for value in array.flat)
+    wide = [dout.shape[1], w.shape[1], padded.shape[1], padded.shape[1], w.shape[1]]
+    names = ("dout", "w", "dx, so far", "x", "dw, so far")
+    cells = sum(max(n, 0.42 * len(name)) + GAP for n, name in zip(wide, names, strict=True))  # from left to right
+    width = 7.2
+    fontsize = min(11.0, 72 * width / cells / (0.75 * longest))  # a character is about 0.6 of its size wide
+
+    def draw(fig: Figure, step: int = step) -> None:
+        cell, window, dx, dw = states[step]
+        fig.set_layout_engine("none")  # everything has its place already, and the engine draws twice
+        cell_inches = width / cells
+        # From cells, counted from the top left, to the figure. Without Axes a picture takes a third less time.
+        to_figure = Affine2D().translate(0.4, 1.3).scale(cell_inches, -cell_inches).translate(0, fig.get_figheight())
+        to_figure += fig.dpi_scale_trans
+        left, places = 0.0, []
+        whole_w = (0, 0, *w.shape) if step else None
+        shown = (
+            (dout, cell, None),
+            (w, whole_w, None),
+            (dx, window, border),
+            (padded, window, border),
+            (dw, whole_w, None),
+        )
+        for name, (values, frame, grey) in zip(names, shown, strict=True):
+            _grid(fig, to_figure, left, name, values, frame, grey, fmt, fontsize)
+            places.append(left + values.shape[1] / 2)
+            left += max(values.shape[1], 0.42 * len(name)) + GAP
+        if step:
+            number = written(dout[cell[:2]], fmt)
+            at = f"[{window[0]}:{window[0] + w.shape[0]}, {window[1]}:{window[1] + w.shape[1]}]"
+            below = padded.shape[0] + 0.75
+            style = {"transform": to_figure, "ha": "center", "va": "center"}
+            fig.text((places[1] + places[2]) / 2, below, f"dx{at} += {number} · w", **style)
+            fig.text((places[3] + places[4]) / 2, below, f"dw += {number} · x{at}", **style)
+
+    rows, columns = w.shape
+    alt = (
+        f"{title + ': ' if title else ''}Grids of numbers: dout with one cell marked, the {rows} by {columns} kernel "
+        "w, dx and x with the window of that cell marked, and dw. "
+        f"After step {step} of {dout.size}, dx and dw hold what the cells of dout so far have added."
+    )
+    figsize = (width, width * (padded.shape[0] + 2.5) / cells)
+    return explore(draw, title=title, alt=alt, figsize=figsize, step=(0, dout.size))
+
+
+def _after(step: int, padded: NDArray, w: NDArray, dout: NDArray, stride: tuple[int, int]) -> tuple:
+    """(frame of the cell, frame of its window, dx, dw) after so many steps; the frames are None before the first."""
+    dx, dw = np.zeros_like(padded), np.zeros_like(w)
+    cell = window = None
+    for row, column in list(np.ndindex(dout.shape))[:step]:
+        top, left = row * stride[0], column * stride[1]
+        place = (slice(top, top + w.shape[0]), slice(left, left + w.shape[1]))
+        dx[place] += dout[row, column] * w
+        dw += dout[row, column] * padded[place]
+        cell, window = (row, column, 1, 1), (top, left, *w.shape)
+    return cell, window, dx, dw
+
+
+def _grid(
+    fig: Figure,
+    transform: Transform,
+    left: float,
+    name: str,
+    values: NDArray,
+    frame: tuple | None,
+    grey: NDArray | None,
+    fmt: str,
+    fontsize: float,
+) -> None:
+    """One array as cells with numbers, its top left corner at (left, 0). All cells are one artist: that is fast."""
+    square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+    corners = [square + (left + c, r) for r, c in np.ndindex(values.shape)]
+    faces = ["#f1f1f1" if grey is not None and grey[place] else "white" for place in np.ndindex(values.shape)]
+    sheet = PolyCollection(corners, facecolors=faces, edgecolors="#b5b5b5", linewidths=0.8, transform=transform)
+    fig.add_artist(sheet)
+    if frame is not None:
+        top, start, height, width = frame
+        place = square * (width, height) + (left + start, top)
+        colors = {"facecolors": ORANGE + "40", "edgecolors": ORANGE, "linewidths": 2.5}
+        fig.add_artist(PolyCollection([place], transform=transform, **colors))
+    fig.text(left, -0.35, name, fontweight="bold", va="bottom", fontsize=11, transform=transform)
+    style = {"ha": "center", "va": "center", "fontsize": fontsize, "parse_math": False, "transform": transform}
+    for (r, c), value in np.ndenumerate(values):
+        color = "#8a8a8a" if grey is not None and grey[r, c] else "#222222"
+        fig.text(left + c + 0.5, r + 0.5, written(value, fmt), color=color, **style)
