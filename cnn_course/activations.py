@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course.arguments import integer
+from cnn_course.conv_arguments import same_float
 
 Array = NDArray[np.floating]
 
@@ -170,14 +171,8 @@ def maxout_backward(dout: ArrayLike, x: ArrayLike, pieces: int) -> Array:
 
 
 def _float(**named: Any) -> Array:
-    ((name, value),) = named.items()
-    array = np.asarray(value)
-    if array.dtype.kind not in "bui" and array.dtype.type not in (np.float32, np.float64):
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; float32 and float64 are allowed, and integers and booleans, which "
-            f"become float64: convert it first, for example {name}.astype(np.float32)"
-        )
-    return array if array.dtype.type is np.float32 else array.astype(np.float64, copy=False)
+    """The one named array as float32 or float64."""
+    return same_float(**named)[0]
 
 
 def _number(name: str, value: Any) -> float:
