@@ -66,7 +66,8 @@ class Case(NamedTuple):
         return 4 * (self.n * self.c * self.size**2 + self.o * self.c // self.groups * self.k**2 + self.outputs)
 
 
-# The aim is a ratio to PyTorch that the fastest of our methods must not exceed; without one we claim nothing.
+# The aim is a ratio to PyTorch that the fastest of our methods should not exceed, on one thread; without an aim we claim
+# nothing.
 LAYERS = (
     Case(64, 64, 32, 64, 3, 0, aim=1.0),
     Case(64, 64, 32, 64, 3, 1, aim=1.0),
@@ -81,7 +82,7 @@ LAYERS = (
     Case(64, 16, 32, 16, 3, 1),
     Case(64, 1, 28, 6, 5),
     Case(32, 64, 28, 64, 5, 2),
-    Case(16, 3, 112, 64, 7, 3, 2),
+    Case(16, 3, 112, 64, 7, 3, 2, aim=None),
     Case(64, 64, 32, 64, 3, 1, 2),
     Case(16, 256, 14, 64, 1),
     Case(16, 64, 28, 64, 13, 6),

@@ -25,7 +25,8 @@ def product(a: NDArray, b: NDArray, out: NDArray) -> None:
     """np.matmul(a, b, out=out), cut into so few columns of b that OpenBLAS does not rearrange them first.
 
     Rearranging (packing) pays where each number is used often. A few rows in `a` use each number only a few times;
-    measured on one core, 32 rows are 1.5 times faster without, 6 rows 4 times.
+    measured on one core, 32 rows are 1.5 times faster without, 6 rows 4 times. Such a product also leaves OpenBLAS's
+    other threads asleep (if b is contiguous); once woken they keep their cores busy for 25 ms, waiting for more.
     """
     columns = UNPACKED_MACS // (a.shape[-2] * a.shape[-1]) // 64 * 64
     if columns == 0 or columns >= b.shape[-1]:
@@ -45,6 +46,12 @@ def threads() -> int:
     """How many threads NumPy's matrix product is set to use; 1 where that cannot be told."""
     pools = [pool for pool in _blas().lib_controllers if pool.user_api == "blas" and "numpy" in pool.filepath]
     return max((pool.num_threads for pool in pools), default=1)
+
+
+def even(total: int, most: int, shares: int = 1) -> int:
+    """The size of equal blocks of at most `most` (but at least 1) that `shares` threads get equally many of."""
+    rounds = -(-total // (shares * max(1, most)))
+    return max(1, -(-total // (shares * max(1, rounds))))
 
 
 def share(work: Callable[[Sequence], Any], jobs: Sequence, macs: int) -> list:

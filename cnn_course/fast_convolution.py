@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
 from cnn_course import blocks
-from cnn_course.blocks import product, share, threads
+from cnn_course.blocks import even, product, share, threads
 from cnn_course.conv_arguments import Convolution
 
 
@@ -86,15 +86,15 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
     channels, side = x.shape[1], tile + 2
     across, rows = -(-width // tile), -(-height // tile)
     to_outputs, to_kernels, to_inputs = (m.astype(x.dtype) for m in winograd_matrices(tile))
-    kernels = np.kron(to_kernels, to_kernels) @ w.reshape(-1, 9).T  # (side^2, O * C / groups)
+    kernels = np.empty((side**2, w.size // 9), w.dtype)
+    product(np.kron(to_kernels, to_kernels), np.ascontiguousarray(w.reshape(-1, 9).T), out=kernels)
     kernels = kernels.reshape(side, side, groups, filters // groups, channels // groups)
     bias, biased = conv.b[:, None], conv.b.any()
 
     # Large kernels are read from memory once per block: then more tiles at a time pay.
     tile_bytes = side**2 * channels * x.itemsize
     tiles = max(1, max(blocks.BLOCK_BYTES, kernels.nbytes // 4) // tile_bytes)
-    block = max(1, min(-(-images // threads()), tiles // (across * rows)))
-    band = max(1, min(rows, tiles // across))
+    block, band = even(images, tiles // (across * rows), threads()), even(rows, tiles // across)
     jobs = [(n, r) for n in range(0, images, block) for r in range(0, rows, band)]
 
     @np.errstate(over="ignore", invalid="ignore")  # the caller looks at the output and starts again
@@ -136,12 +136,21 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
             product(to_outputs, q, out=y)
             if biased:
                 y.reshape(tile**2, filters, count)[...] += bias
-            y = y.reshape(tile, tile, filters, m, down, across)
-            for i, j in np.ndindex(tile, tile):
-                target = out[n : n + m, :, r * tile + i : (r + down) * tile : tile, j::tile]  # the last tiles reach
-                target[...] = y[i, j, ..., : target.shape[2], : target.shape[3]].swapaxes(0, 1)  # over the edge
+            y = y.reshape(tile, tile, filters, m, down, across).transpose(3, 2, 4, 0, 5, 1)
+            target = out[n : n + m, :, r * tile : (r + down) * tile]
+            for top, high, inner_rows in _whole_and_last(target.shape[2], tile):
+                for left, wide, inner_columns in _whole_and_last(width, tile):
+                    part = y[:, :, top : top + high, :inner_rows, left : left + wide, :inner_columns]
+                    place = target[:, :, top * tile :, left * tile :][..., : high * inner_rows, : wide * inner_columns]
+                    place.reshape(part.shape)[...] = part
 
     share(work, jobs, conv.macs)
+
+
+def _whole_and_last(size: int, tile: int) -> list[tuple[int, int, int]]:
+    """(first tile, how many, pixels of each that count): the tiles inside `size` pixels, and one that reaches out."""
+    whole, rest = divmod(size, tile)
+    return [part for part in ((0, whole, tile), (whole, 1, rest)) if part[1] * part[2]]
 
 
 @functools.cache
@@ -187,7 +196,7 @@ def by_fft(conv: Convolution) -> None:
     size = [scipy.fft.next_fast_len(n, real=True) for n in conv.padded_size]  # outputs never wrap round
     taps = np.zeros((*w.shape[:2], *conv.span), w.dtype)
     taps[(..., *(slice(None, None, d) for d in conv.dilation))] = w
-    spectra = scipy.fft.rfftn(taps, size, axes).conj()  # the conjugate: correlation, not convolution
+    spectra = scipy.fft.rfftn(taps, size, axes, workers=threads()).conj()  # the conjugate: correlation, not convolution
     frequencies = spectra.shape[2:]
     kernels = spectra.reshape(groups, -1, w.shape[1], math.prod(frequencies)).transpose(3, 0, 1, 2)
     kernels = np.ascontiguousarray(kernels)  # (F, groups, O / groups, C / groups): a small matrix per frequency
@@ -195,7 +204,7 @@ def by_fft(conv: Convolution) -> None:
 
     images, filters = out.shape[:2]
     image_bytes = 2 * x.itemsize * (x.shape[1] + filters) * math.prod(frequencies)
-    block = max(1, min(-(-images // threads()), 4 * max(blocks.BLOCK_BYTES, kernels.nbytes // 4) // image_bytes))
+    block = even(images, 4 * max(blocks.BLOCK_BYTES, kernels.nbytes // 4) // image_bytes, threads())
 
     @np.errstate(over="ignore", invalid="ignore")  # as above
     def work(jobs: Sequence[int]) -> None:
@@ -268,5 +277,5 @@ def _block_and_band(conv: Convolution, column: int) -> tuple[int, int]:
     """How many images, and how many rows of the output, make a block of columns of `column` numbers."""
     images, _, rows, *others = conv.out.shape
     row_bytes = column * math.prod(others) * conv.x.itemsize
-    block = max(1, min(-(-images // threads()), 4 * blocks.BLOCK_BYTES // (row_bytes * rows)))
-    return block, max(1, min(rows, 4 * blocks.BLOCK_BYTES // row_bytes))
+    most = 4 * blocks.BLOCK_BYTES // row_bytes  # columns are read once: the outer cache will do
+    return even(images, most // rows, threads()), even(rows, most)

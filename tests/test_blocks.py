@@ -20,3 +20,12 @@ def test_results_come_in_the_order_of_the_jobs(monkeypatch):
     parts = blocks.share(list, range(10), blocks.THREADED_MACS)
     assert len(parts) == 3 and sum(parts, []) == list(range(10))
     assert blocks.share(list, range(10), blocks.THREADED_MACS - 1) == [list(range(10))]
+
+
+@pytest.mark.parametrize(
+    ("total", "most", "shares", "size"),
+    [(16, 7, 2, 4), (64, 1, 2, 1), (1, 5, 2, 1), (10, 100, 1, 10), (10, 100, 3, 4), (8, 0, 1, 1), (0, 3, 2, 1)],
+)
+def test_even_blocks(total, most, shares, size):
+    assert blocks.even(total, most, shares) == size
+    assert size <= max(1, most)
