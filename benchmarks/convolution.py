@@ -66,7 +66,7 @@ class Case(NamedTuple):
         return 4 * (self.n * self.c * self.size**2 + self.o * self.c // self.groups * self.k**2 + self.outputs)
 
 
-# The aim is a ratio to PyTorch that the fastest of our methods should not exceed, on one thread; without an aim we claim
+# The aim is a ratio to PyTorch that the fastest of our methods should not exceed, on one thread; without one we claim
 # nothing.
 LAYERS = (
     Case(64, 64, 32, 64, 3, 0, aim=1.0),
