@@ -87,7 +87,13 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
     across, rows = -(-width // tile), -(-height // tile)
     to_outputs, to_kernels, to_inputs = (m.astype(x.dtype) for m in winograd_matrices(tile))
     kernels = np.empty((side**2, w.size // 9), w.dtype)
-    product(np.kron(to_kernels, to_kernels), np.ascontiguousarray(w.reshape(-1, 9).T), out=kernels)
+    columns, both = np.ascontiguousarray(w.reshape(-1, 9).T), np.kron(to_kernels, to_kernels)
+
+    def transform(parts: Sequence[slice]) -> None:
+        for part in parts:
+            product(both, columns[:, part], out=kernels[:, part])
+
+    share(transform, [slice(n, n + 4096) for n in range(0, columns.shape[1], 4096)], both.size * columns.shape[1])
     kernels = kernels.reshape(side, side, groups, filters // groups, channels // groups)
     bias, biased = conv.b[:, None], conv.b.any()
 
