@@ -4,6 +4,7 @@ These are facts about processors and OpenBLAS, not about convolution: `fast_conv
 """
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,6 +20,8 @@ BLOCK_BYTES = 1 << 20
 THREADED_MACS = 50_000_000
 # Up to this many multiplications OpenBLAS takes the operands of a float32 product as they lie in memory.
 UNPACKED_MACS = 1_000_000
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def product(a: NDArray, b: NDArray, out: NDArray) -> None:
@@ -62,5 +65,6 @@ def share(work: Callable[[Sequence], Any], jobs: Sequence, macs: int) -> list:
     count = min(threads(), len(jobs)) if macs >= THREADED_MACS else 1
     if count == 1:
         return [work(jobs)]
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    # The limit belongs to the process: two calls at once would each give back what the other had set.
+    with _ONE_AT_A_TIME, _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         return list(pool.map(work, [jobs[i * len(jobs) // count : (i + 1) * len(jobs) // count] for i in range(count)]))

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import threadpoolctl
@@ -141,6 +143,18 @@ def test_threads_follow_the_setting_and_give_it_back():
             outputs.append(conv2d(x, w, padding=1))
             assert blocks.threads() == allowed
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-4)
+
+
+def test_calls_from_several_threads_leave_the_setting_as_it_was():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((8, 64, 16, 16), dtype=np.float32), rng.standard_normal((64, 64, 3, 3), dtype=np.float32)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        allowed, expected = blocks.threads(), conv2d(x, w, padding=1)
+        with ThreadPoolExecutor(4) as pool:
+            outputs = list(pool.map(lambda _: conv2d(x, w, padding=1), range(12)))
+        assert blocks.threads() == allowed
+    for output in outputs:
+        np.testing.assert_allclose(output, expected, atol=1e-4)
 
 
 def test_an_error_in_a_thread_comes_through():
