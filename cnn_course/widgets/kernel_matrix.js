@@ -49,14 +49,7 @@ function render({ model, el }) {
     const cells = model.get("cells");
     const map = which[model.get("border")];
     const limit = Math.max(...cells.map(Math.abs)) || 1;
-    const scale = window.devicePixelRatio || 1;
-    canvas.width = canvas.height = (cell * side + 4) * scale;
-    canvas.style.width = canvas.style.height = `${cell * side + 4}px`;
-    const context = canvas.getContext("2d");
-    context.scale(scale, scale);
-    context.translate(2, 2);
-    context.textAlign = "center";
-    context.textBaseline = "middle";
+    const context = emptyGrid(canvas, cell * side, 2);
     map.forEach((line, r) => line.forEach((tap, c) => {
       const [x, y] = [c * cell, r * cell];
       context.fillStyle = tap < 0 ? "#f4f4f4" : colour(cells[tap], limit);

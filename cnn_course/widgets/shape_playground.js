@@ -23,14 +23,7 @@ function control(spec, value, onChange) {
 
 /** Draw a grid of side x side cells; paint(context, left, top, row, column) fills one. */
 function drawGrid(canvas, side, cell, paint) {
-  const scale = window.devicePixelRatio || 1;
-  canvas.width = canvas.height = (cell * side + 2) * scale;
-  canvas.style.width = canvas.style.height = `${cell * side + 2}px`;
-  const context = canvas.getContext("2d");
-  context.scale(scale, scale);
-  context.translate(1, 1);
-  context.textAlign = "center";
-  context.textBaseline = "middle";
+  const context = emptyGrid(canvas, cell * side, 1);
   context.font = `${Math.min(13, cell * 0.5)}px system-ui, sans-serif`;
   for (let r = 0; r < side; r += 1) for (let c = 0; c < side; c += 1) paint(context, c * cell, r * cell, r, c);
 }

@@ -90,3 +90,16 @@ function uniqueId() {
   uniqueIds += 1;
   return `cnn-${uniqueIds}-${Math.random().toString(36).slice(2, 8)}`;
 }
+
+/** Empty a square canvas of `size` pixels plus a margin on all sides, sharp on any screen; returns its context. */
+function emptyGrid(canvas, size, margin) {
+  const scale = window.devicePixelRatio || 1;
+  canvas.width = canvas.height = (size + 2 * margin) * scale;
+  canvas.style.width = canvas.style.height = `${size + 2 * margin}px`;
+  const context = canvas.getContext("2d");
+  context.scale(scale, scale);
+  context.translate(margin, margin);
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  return context;
+}
