@@ -1,0 +1,105 @@
+"""Augmentation in batches: each image of the batch gets its own random crop, flip, rotation and cut-out.
+
+A batch stays where it is, on the CPU or on a GPU, and keeps its dtype: uint8 or float. The random numbers are drawn on
+the CPU from the generator that is passed in, so a seed gives the same pictures on every device.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What `fit` does to each batch of training images; the default does nothing.
+
+    crop: pixels of black added on each side before a window of the old size is cut out, anywhere.
+    flip: mirror left and right, half of the images (not for digits: a mirrored 2 is no digit).
+    rotate: turn by up to so many degrees either way. cutout: side of a square set to black, in pixels.
+    Raises ValueError for a value that cannot work.
+    """
+
+    crop: int = 0
+    flip: bool = False
+    rotate: float = 0.0
+    cutout: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("crop", "cutout"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be a whole number of pixels, 0 for none, got {value!r}")
+        if not isinstance(self.flip, bool):
+            raise ValueError(f"flip must be True or False, got {self.flip!r}")
+        if not 0 <= self.rotate <= 180:
+            raise ValueError(f"rotate must be an angle from 0 to 180 degrees, got {self.rotate!r}")
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """images: (N, C, H, W) uint8 or float -> the same shape, dtype and device. The batch itself is not changed."""
+        if self.flip:
+            images = random_flip(images, generator)
+        if self.rotate:
+            images = random_rotation(images, self.rotate, generator)
+        if self.crop:
+            images = random_crop(images, self.crop, generator)
+        if self.cutout:
+            images = cutout(images, self.cutout, generator)
+        return images
+
+
+def random_crop(images: torch.Tensor, padding: int, generator: torch.Generator) -> torch.Tensor:
+    """Shift each image by -padding ... padding pixels along both axes; black comes in. (N, C, H, W) -> the same."""
+    n, _, height, width = _shape(images)
+    rows, columns = torch.randint(0, 2 * padding + 1, (2, n), generator=generator).to(images.device)
+    padded = F.pad(images, (padding,) * 4)
+    # Every window of every image as a view (N, C, 2 padding + 1, 2 padding + 1, H, W); one of each is copied.
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(n, device=images.device), :, rows, columns]
+
+
+def random_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Mirror each image left to right with probability 1/2. (N, C, H, W) -> the same."""
+    n, *_ = _shape(images)
+    chosen = (torch.rand(n, generator=generator) < 0.5).to(images.device)
+    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+
+
+def random_rotation(images: torch.Tensor, degrees: float, generator: torch.Generator) -> torch.Tensor:
+    """Turn each image about its centre by an angle from -degrees ... degrees, evenly drawn; black comes in.
+
+    (N, C, H, W) -> the same. Bilinear: a pixel is the weighted mean of its four neighbours; uint8 is rounded.
+    """
+    n, _, height, width = _shape(images)
+    if n == 0:  # affine_grid refuses an empty batch
+        return images
+    angles = (torch.rand(n, generator=generator) * 2 - 1) * math.radians(degrees)
+    cos, sin, zero = angles.cos(), angles.sin(), torch.zeros(n)
+    # affine_grid counts from -1 to 1 along both axes: the ratio of the sides keeps right angles right.
+    matrix = torch.stack([cos, -sin * height / width, zero, sin * width / height, cos, zero], dim=1).reshape(n, 2, 3)
+    x = images if images.is_floating_point() else images.float()
+    grid = F.affine_grid(matrix.to(x.device, x.dtype), list(x.shape), align_corners=False)
+    turned = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return turned if images.is_floating_point() else turned.round().to(images.dtype)
+
+
+def cutout(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    """Set a square of size x size pixels to black in each image; its centre may be any pixel (DeVries and Taylor 2017).
+
+    (N, C, H, W) -> the same. Near a border only a part of the square lies in the image.
+    """
+    n, _, height, width = _shape(images)
+    hidden = []
+    for length in (height, width):
+        first = torch.randint(0, length, (n, 1), generator=generator) - size // 2
+        places = torch.arange(length)
+        hidden.append(((places >= first) & (places < first + size)).to(images.device))
+    rows, columns = hidden
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
+
+
+def _shape(images: torch.Tensor) -> torch.Size:
+    if images.ndim != 4:
+        raise ValueError(f"a batch of images has the four axes (N, C, H, W), got shape {tuple(images.shape)}")
+    return images.shape
