@@ -41,6 +41,12 @@ def data(args: argparse.Namespace) -> int:
     return data_command.get_data(args.name) if args.action == "get" else data_command.verify_data(args.name)
 
 
+def train(args: argparse.Namespace) -> int:
+    from cnn_course.train_command import train_model
+
+    return train_model(args)
+
+
 def port_number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 1 to 65535")
@@ -77,13 +83,63 @@ def build_parser() -> argparse.ArgumentParser:
     action = actions.add_parser("verify", help="read and check one data set, or all that are on disk")
     action.add_argument("name", nargs="?", metavar="NAME", help="a data set, or a folder of class folders")
     command.set_defaults(call=data)
+
+    about = "train a network, with checkpoints, and write a results file; --help lists every setting"
+    command = commands.add_parser("train", help=about, description="Train a network and write what happened.")
+    add_train_arguments(command)
+    command.set_defaults(call=train)
     return parser
+
+
+def add_train_arguments(command: argparse.ArgumentParser) -> None:
+    """Those of `train`. A setting of the recipe that is not given has the default of `recipe.TrainConfig`."""
+    on_off = argparse.BooleanOptionalAction
+    command.add_argument("model", metavar="MODEL", help="such as lenet, resnet20 or vgg16-bn; a wrong name lists all")
+    command.add_argument("--data", required=True, metavar="NAME", help="a data set, or a folder of class folders")
+    command.add_argument("--size", type=int, metavar="S", help="scale the images of a folder to S x S")
+    command.add_argument("--images", type=int, metavar="N", help="train on N of the training images only")
+    command.add_argument("--title", metavar="TEXT", help="what the data is, for captions (default: its own title)")
+    command.add_argument("--width", type=int, metavar="W", help="channels of the first stage (resnet20, plain20 ...)")
+    command.add_argument("--dropout", type=float, metavar="P", help="of the fully connected layers of lenet")
+
+    recipe = command.add_argument_group("recipe")
+    recipe.add_argument("--epochs", type=int, metavar="N", help="passes over the data (default: 10)")
+    recipe.add_argument("--batch-size", type=int, metavar="N", help="images per step, over all processes (default: 64)")
+    recipe.add_argument("--optimizer", metavar="NAME", help="adamw (the default) or sgd")
+    recipe.add_argument("--lr", type=float, metavar="X", help="learning rate (default: 0.003)")
+    recipe.add_argument("--momentum", type=float, metavar="X", help="of sgd (default: 0.9)")
+    recipe.add_argument("--weight-decay", type=float, metavar="X", help="(default: 0)")
+    recipe.add_argument("--schedule", metavar="NAME", help="constant (the default), cosine, one-cycle or step")
+    recipe.add_argument("--warmup", type=float, metavar="N", help="epochs in which the rate rises (default: 0)")
+    recipe.add_argument("--label-smoothing", type=float, metavar="X", help="(default: 0)")
+    recipe.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better val accuracy")
+    recipe.add_argument("--seed", type=int, metavar="N", help="of weights, order, augmentation, dropout (default: 0)")
+
+    augment = command.add_argument_group("augmentation of the training images")
+    augment.add_argument("--crop", type=int, default=0, metavar="N", help="shift by up to N pixels")
+    augment.add_argument("--flip", action="store_true", help="mirror half of them left to right")
+    augment.add_argument("--rotate", type=float, default=0.0, metavar="X", help="turn by up to X degrees")
+    augment.add_argument("--cutout", type=int, default=0, metavar="N", help="hide a square of N x N pixels")
+
+    speed = command.add_argument_group("where and how fast")
+    speed.add_argument("--device", metavar="NAME", help="auto (the default), cpu, cuda, cuda:1 or mps")
+    speed.add_argument("--amp", action=on_off, help="compute in bfloat16 where that is safe (default: no)")
+    speed.add_argument("--channels-last", action=on_off, help="memory order (default: yes, but on mps)")
+    speed.add_argument("--compile", action=on_off, help="torch.compile, for long runs (default: no)")
+
+    results = command.add_argument_group("results")
+    results.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="folder (default: ./runs)")
+    results.add_argument("--name", metavar="NAME", help="of the files (default: MODEL-DATA-sSEED)")
+    results.add_argument("--weights", action="store_true", help="write the weights too, NAME.safetensors")
+    results.add_argument("--overwrite", action="store_true", help="replace the results of that name")
+    results.add_argument("--fresh", action="store_true", help="begin anew where a checkpoint of that name is there")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 1 for a failure, 2 for a wrong command line, 130 for Ctrl-C."""
     parser = build_parser()
     args = parser.parse_args(argv)
+    args.command_line = sys.argv[1:] if argv is None else argv
     if not hasattr(args, "call"):
         parser.print_help()
         return 2

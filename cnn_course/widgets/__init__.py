@@ -1,6 +1,7 @@
 """Interactive views: a picture where there is no kernel, live in JupyterLab, static with CNN_COURSE_WIDGETS=0."""
 
 from cnn_course.widgets.backward_stepper import backward_stepper
+from cnn_course.widgets.draw_digit import draw_digit
 from cnn_course.widgets.explore import explore
 from cnn_course.widgets.kernel_designer import kernel_designer
 from cnn_course.widgets.kernel_matrix import kernel_matrix
@@ -11,6 +12,7 @@ from cnn_course.widgets.stepping_window import stepping_window
 
 __all__ = [
     "backward_stepper",
+    "draw_digit",
     "explore",
     "kernel_designer",
     "kernel_matrix",

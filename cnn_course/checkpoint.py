@@ -1,0 +1,92 @@
+"""Save the state of a training run and read it back: `save`, `load`. A damaged file is refused, never loaded.
+
+The file is a line that says what it is, the SHA-256 of the rest, and the rest: what torch.save makes of the state. It
+is written whole or not at all (`whole_files.write_whole` writes beside it, flushes to the disk, then renames), so a
+kill at any moment leaves the checkpoint before or the one after, and no second copy is kept. A checkpoint has one
+writer: of several processes that train one model, the first. The state holds tensors, numbers and strings only, in
+dicts, lists and tuples, and is read with weights_only=True: a file from elsewhere can be wrong, but cannot run code.
+"""
+
+import glob
+import hashlib
+import io
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+from cnn_course.whole_files import write_whole
+
+TITLE = b"cnn-course checkpoint, version 1\n"
+_AWAY = "move it away or delete it, and the training begins anew; or put a copy in its place that is good."
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be written or used; the message names the file and says what to do."""
+
+
+def save(path: Path, state: dict) -> None:
+    """Put `state` at `path` in place of the checkpoint before; makes the folder, removes what killed writers left.
+
+    Raises TypeError for a state that could not be read back, and CheckpointError where the file cannot be written
+    (a full disk, a folder that is read-only): the checkpoint before then stays.
+    """
+    path = Path(path)
+    _check(state, "state")
+    body = io.BytesIO()
+    torch.save(state, body)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            part.unlink(missing_ok=True)
+        write_whole(path, b"".join((TITLE, _digest(body.getbuffer()), b"\n", body.getbuffer())))
+    except OSError as error:
+        raise CheckpointError(
+            f"the checkpoint {path} cannot be written: {error.strerror or error}. "
+            "What was there before is unchanged. Make room, or name a file in a folder that you may write to."
+        ) from error
+
+
+def load(path: Path) -> dict | None:
+    """The state that was saved last, its tensors on the CPU; None where there is no file.
+
+    Raises CheckpointError for a file that is damaged, that is something else, or that cannot be read.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CheckpointError(f"the checkpoint {path} cannot be read: {error.strerror or error}.") from error
+    if not data.startswith(TITLE):
+        raise CheckpointError(f"{path} is not a checkpoint that this version can read: {_AWAY}")
+    found, _, body = data[len(TITLE) :].partition(b"\n")
+    if found != _digest(body):
+        raise CheckpointError(
+            f"the checkpoint {path} is damaged (its SHA-256 is another than when it was saved): {_AWAY}"
+        )
+    try:
+        return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise CheckpointError(f"the checkpoint {path} holds more than tensors and numbers: {_AWAY}") from error
+
+
+def _digest(data: bytes | memoryview) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
+
+
+def _check(value: object, where: str) -> None:
+    """Refuse what weights_only=True would not read back: better now than when a run must be resumed."""
+    if type(value) in (dict, OrderedDict):
+        for key, item in value.items():
+            _check(key, f"a key of {where}")
+            _check(item, f"{where}[{key!r}]")
+    elif type(value) in (list, tuple):
+        for i, item in enumerate(value):
+            _check(item, f"{where}[{i}]")
+    elif type(value) not in (bool, int, float, str, type(None)) and not isinstance(value, torch.Tensor):
+        raise TypeError(
+            f"a checkpoint holds tensors, numbers, strings, lists and dicts, but {where} is a {type(value).__name__}"
+        )

@@ -1,0 +1,157 @@
+"""draw_digit(models, examples): draw a digit and see what every layer of a network makes of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import traitlets
+from matplotlib.figure import Figure
+
+from cnn_course import visualize
+from cnn_course.live import StaticFirst, source
+from cnn_course.strokes import SIDE, like_mnist
+
+WIDEST = 540  # screen pixels for one row of maps
+
+Model = Callable[[np.ndarray], tuple[Mapping[str, np.ndarray], np.ndarray]]
+
+
+class DrawDigit(StaticFirst):
+    """The drawing view. The browser sets `shown` to {model, example, strokes}; `answer` is what comes back.
+
+    example: which of the examples the network sees, counted from 0; -1 for the strokes, see `strokes.like_mnist`.
+    """
+
+    _esm = source("shared.js", "draw_digit.js")
+    _css = source("views.css", "draw_digit.css")
+    alt = traitlets.Unicode().tag(sync=True)
+    models = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    classes = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    shown = traitlets.Dict().tag(sync=True)
+    answer = traitlets.Dict().tag(sync=True)
+    error = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, respond: Mapping[str, Model], examples: np.ndarray, **traits: object) -> None:
+        self._respond, self._examples = dict(respond), examples
+        super().__init__(**traits)
+        self.answer = self._ask(**self.shown)
+        self._static = _static(self)
+        self.observe(self._on_shown, "shown")
+
+    def static_bundle(self) -> tuple[dict, dict]:
+        return visualize.picture_bundle(self._static, self.alt)
+
+    def _ask(self, model: str, example: int, strokes: Sequence) -> dict:
+        if model not in self._respond:
+            raise ValueError(f"there is no model {model!r}: choose from {', '.join(self._respond)}")
+        if not -1 <= example < len(self._examples):
+            raise ValueError(f"example is {example}, but there are {len(self._examples)}, counted from 0")
+        image = self._examples[example] if example >= 0 else like_mnist(strokes)
+        stages, probabilities = self._respond[model](image[None, None])
+        probabilities = np.asarray(probabilities, dtype=float).ravel()
+        if len(probabilities) != len(self.classes) or not np.isfinite(probabilities).all():
+            raise ValueError(f"{model!r} gave {probabilities}, but {len(self.classes)} probabilities are needed")
+        best = int(probabilities.argmax())
+        said = f"It says {self.classes[best]} ({100 * probabilities[best]:.0f} %)."
+        empty = "Nothing is drawn, and the network answers all the same. " if not image.any() else ""
+        return {
+            "seen": image.tobytes(),
+            "stages": [_stage(name, np.asarray(values)) for name, values in stages.items()],
+            "probabilities": probabilities.tolist(),
+            "best": best,
+            "summary": empty + said,
+        }
+
+    def _on_shown(self, change: dict) -> None:
+        try:
+            answer, error = self._ask(**change["new"]), ""
+        except Exception as failure:  # The next stroke must still work, whatever a model does.
+            answer, error = self.answer, f"{type(failure).__name__}: {failure}"
+        with self.hold_sync():
+            self.answer, self.error = answer, error
+
+
+def draw_digit(
+    models: Mapping[str, Model],
+    examples: np.ndarray,
+    *,
+    names: Sequence[str] | None = None,
+    classes: Sequence[str] = "0123456789",
+    start: int = 0,
+) -> DrawDigit:
+    """Draw a digit with mouse, pen or finger; see the maps of every layer and the probabilities.
+
+    models: from a name to a function that gets one image (1, 1, 28, 28) uint8 and gives ({stage: maps (C, H, W) or
+    values (D,)}, probabilities (K,)). The first is asked first.
+    examples: (E, 28, 28) or (E, 1, 28, 28) uint8, one button each, labelled by `names` (0, 1, ...); `start` is shown
+    at first and is the stored picture. What is drawn is prepared as MNIST was, see `like_mnist`.
+    Raises ValueError if there is no model or example, or a shape does not fit; TypeError if examples are not uint8.
+    """
+    examples = np.asarray(examples)
+    if examples.dtype != np.uint8:
+        raise TypeError(f"draw_digit: examples must be uint8 (0 to 255), not {examples.dtype}")
+    if len(examples) == 0 or examples.shape[1:] not in ((SIDE, SIDE), (1, SIDE, SIDE)):
+        raise ValueError(f"draw_digit: examples must be (E, 28, 28), E at least 1, not {examples.shape}")
+    if not models:
+        raise ValueError("draw_digit: there are no models: give at least one")
+    names = [str(name) for name in (range(len(examples)) if names is None else names)]
+    if len(names) != len(examples) or not 0 <= start < len(examples):
+        raise ValueError(f"draw_digit: {len(examples)} examples, but {len(names)} names and start={start}")
+    first = next(iter(models))
+    alt = f"The example {names[start]}, the maps of every layer of {first}, and its {len(classes)} probabilities."
+    shown = {"model": first, "example": start, "strokes": []}
+    return DrawDigit(
+        models, examples.reshape(-1, SIDE, SIDE), shown=shown, models=list(models), names=names,
+        classes=[str(name) for name in classes], alt=alt,
+    )  # fmt: skip
+
+
+def _stage(name: str, values: np.ndarray) -> dict:
+    """The maps side by side, or the values in rows, as grey: black is 0, or mid grey where some are below 0."""
+    if values.ndim not in (1, 3) or not np.isfinite(values).all():
+        raise ValueError(
+            f"{name}: the shape must be (C, H, W) or (D,) and every value finite, but it is {values.shape}"
+        )
+    low, high = float(values.min()), float(values.max())
+    limit = max(abs(low), abs(high)) or 1.0
+    grey = np.round(255 * (values / (2 * limit) + 0.5 if low < 0 else values / limit)).astype(np.uint8)
+    if values.ndim == 1:
+        rows = -(-len(values) // 60)
+        across = -(-len(values) // rows)
+        tiles = np.full((rows * across), 128 if low < 0 else 0, np.uint8)
+        tiles[: len(values)] = grey
+        tiles, what = tiles.reshape(rows, across), f"{len(values)} values"
+    else:
+        count, height, width = values.shape
+        tiles = np.full((height, count * (width + 1) - 1), 255, np.uint8)
+        for i, tile in enumerate(grey):
+            tiles[:, i * (width + 1) : i * (width + 1) + width] = tile
+        what = f"{count} maps of {height} × {width}" if count > 1 else f"one map of {height} × {width}"
+    zero = "mid grey is 0" if low < 0 else "black is 0"
+    scale = max(1, min(9, WIDEST // tiles.shape[1]))
+    span = f"{visualize.written(low, '.2f')} to {visualize.written(high, '.2f')}, {zero}"
+    return {
+        "name": name, "what": what, "range": span,
+        "rows": tiles.shape[0], "columns": tiles.shape[1], "scale": scale, "pixels": tiles.tobytes(),
+    }  # fmt: skip
+
+
+def _static(view: DrawDigit) -> bytes:
+    stages = view.answer["stages"]
+    heights = [max(stage["rows"] * stage["scale"], 26) for stage in stages]
+    with visualize.style():
+        fig = Figure(figsize=(8.4, 1.2 + sum(heights) / 95 + 0.12 * len(stages)))
+        left, right = fig.subfigures(1, 2, width_ratios=[1, 2.6])
+        top, bottom = left.subplots(2, 1, height_ratios=[1, 1.25])
+        visualize.image(top, np.frombuffer(view.answer["seen"], np.uint8).reshape(SIDE, SIDE), "what the network sees")
+        bottom.barh(range(len(view.classes)), view.answer["probabilities"])
+        bottom.set_yticks(range(len(view.classes)), view.classes, fontsize=8)
+        bottom.set(xlim=(0, 1), xlabel="probability", title=view.answer["summary"])
+        bottom.invert_yaxis()
+        axes = np.atleast_1d(right.subplots(len(stages), 1, height_ratios=heights))
+        for ax, stage in zip(axes, stages, strict=True):
+            tiles = np.frombuffer(stage["pixels"], np.uint8).reshape(stage["rows"], stage["columns"])
+            visualize.image(ax, tiles)
+            ax.set_title(f"{stage['name']}: {stage['what']}", fontsize=9, loc="left")
+            ax.set_anchor("W")
+        return visualize.png(fig)

@@ -1,0 +1,237 @@
+"""Checkpoints: what was saved comes back, what is damaged does not, and a kill at any moment does no harm."""
+
+import contextlib
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import small_training
+import torch
+from torch import nn
+
+from cnn_course import whole_files
+from cnn_course.checkpoint import CheckpointError, load, save
+
+# A process that has imported everything forks the ones that are to be killed: they start in milliseconds.
+KILLABLE = multiprocessing.get_context("forkserver")
+KILLABLE.set_forkserver_preload(["cnn_course.train"])
+OLD, NEW = {"epoch": 1, "w": torch.zeros(50)}, {"epoch": 2, "w": torch.ones(50)}
+
+
+def test_comes_back(tmp_path):
+    path = tmp_path / "new folder" / "run [1].ckpt"
+    assert load(path) is None
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.rand(2, 3, 5, 5)).sum().backward()
+    optimizer.step()
+    epochs = [{"epoch": 1, "loss": 0.1, "val": None}, {"epoch": 2, "loss": float("nan"), "val": (True, "s")}]
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epochs": epochs}
+    state["order"] = torch.Generator().manual_seed(3).get_state()
+    save(path, state)
+    found = load(path)
+    assert str(found) == str(state) and list(found) == list(state)
+    weight = found["model"]["0.weight"]
+    assert torch.equal(weight, model[0].weight) and weight.stride() == model[0].weight.stride()
+    torch.optim.AdamW(model.parameters()).load_state_dict(found["optimizer"])
+    save(path, NEW)
+    assert load(path)["epoch"] == 2 and os.listdir(path.parent) == [path.name]
+
+
+def test_from_a_gpu_to_the_cpu(tmp_path):
+    # Where there is a GPU its tensors are saved too; here the state at least keeps every dtype.
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    kinds = (torch.bfloat16, torch.uint8, torch.int64, torch.bool)
+    save(tmp_path / "c", {str(kind): torch.ones(3, dtype=kind, device=device) for kind in kinds})
+    for kind, tensor in zip(kinds, load(tmp_path / "c").values(), strict=True):
+        assert tensor.device.type == "cpu" and tensor.dtype == kind and tensor.sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"loss": np.float64(0.5)}, r"state\['loss'\] is a float64"),
+        ({"epochs": [1, Path("x")]}, r"state\['epochs'\]\[1\] is a PosixPath"),
+        ({"a": {"b": nn.Linear(1, 1)}}, r"state\['a'\]\['b'\] is a Linear"),
+        ({("a", np.int64(1)): 1}, r"a key of state\[1\] is a int64"),
+    ],
+)
+def test_refuses_what_could_not_be_read_back(tmp_path, state, message):
+    save(tmp_path / "c", OLD)
+    with pytest.raises(TypeError, match=message):
+        save(tmp_path / "c", state)
+    assert load(tmp_path / "c")["epoch"] == 1
+
+
+def test_any_damage_is_refused(tmp_path):
+    path = tmp_path / "run.ckpt"
+    save(path, OLD)
+    good = path.read_bytes()
+    rng = random.Random(0)
+    places = [*range(0, 110, 7), *(rng.randrange(len(good)) for _ in range(40))]
+    flipped = [good[:i] + bytes([good[i] ^ 1]) + good[i + 1 :] for i in places]
+    cut = [good[:i] for i in (0, 1, 40, 98, 99, 500, len(good) - 1)]
+    for data in (*flipped, *cut, good + b"\0", bytes(len(good)), good[:300] + bytes(512) + good[812:]):
+        path.write_bytes(data)
+        with pytest.raises(CheckpointError, match=r"run\.ckpt is (damaged|not a checkpoint).* delete it"):
+            load(path)
+        assert path.read_bytes() == data  # it is left for whoever wants to look
+    path.write_bytes(good)
+    assert load(path)["epoch"] == 1
+
+
+def test_a_file_from_elsewhere_cannot_run_code(tmp_path):
+    from cnn_course import checkpoint
+
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "was here"),)
+
+    torch.save(Evil(), tmp_path / "body")
+    body = (tmp_path / "body").read_bytes()
+    (tmp_path / "c").write_bytes(checkpoint.TITLE + checkpoint._digest(body) + b"\n" + body)
+    with pytest.raises(CheckpointError, match="more than tensors"):
+        load(tmp_path / "c")
+    assert not (tmp_path / "was here").exists()
+
+
+def test_says_why_it_cannot_write_or_read(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "run.ckpt", tmp_path / "folder"):
+        with pytest.raises(CheckpointError, match=f"{path} cannot be written: .* is unchanged"):
+            save(path, NEW)
+        with pytest.raises(CheckpointError, match=f"{path} cannot be read: "):
+            load(path)
+    assert os.listdir(tmp_path / "folder") == []
+
+    def refuse(*args, **kwargs):  # what an ordinary user meets; root may write into any folder
+        raise PermissionError(13, "Permission denied")
+
+    save(tmp_path / "run.ckpt", OLD)
+    monkeypatch.setattr(whole_files.tempfile, "mkstemp", refuse)
+    with pytest.raises(CheckpointError, match=r"run\.ckpt cannot be written: Permission denied"):
+        save(tmp_path / "run.ckpt", NEW)
+    assert load(tmp_path / "run.ckpt")["epoch"] == 1
+
+
+def in_a_process(target, *args) -> int:
+    process = KILLABLE.Process(target=target, args=args)
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def save_with_room_for(size: int, path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    with pytest.raises(CheckpointError, match="cannot be written: File too large"):
+        save(path, {"w": torch.ones(10 * size)})
+
+
+def test_no_room_leaves_the_checkpoint_before(tmp_path):
+    save(tmp_path / "c", OLD)
+    assert in_a_process(save_with_room_for, 2000, tmp_path / "c") == 0
+    assert load(tmp_path / "c")["epoch"] == 1 and os.listdir(tmp_path) == ["c"]
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def save_and_die(step: str, path: Path) -> None:
+    """`save`, killed by itself before, in or after one step of `write_whole`."""
+    when, name = step.split()
+    if when == "in":  # half of the bytes are in the file
+        half = SimpleNamespace(write=lambda data: (os.write(half.handle, data[: len(data) // 2]), die()))
+        whole_files.os.fdopen = lambda handle, mode: setattr(half, "handle", handle) or contextlib.nullcontext(half)
+    else:
+        module = whole_files.tempfile if name == "mkstemp" else whole_files.os
+        original = getattr(module, name)
+
+        def deadly(*args, **kwargs):
+            if when == "after":
+                original(*args, **kwargs)
+            die()
+
+        setattr(module, name, deadly)
+    save(path, NEW)
+
+
+STEPS = ("before mkstemp", "after mkstemp", "in write", "before fsync", "after fsync", "before chmod", "after chmod")
+
+
+@pytest.mark.parametrize("before", [OLD, None], ids=["second", "first"])
+def test_a_kill_in_each_step_of_a_write(tmp_path, before):
+    for step in (*STEPS, "before replace", "after replace"):
+        path = tmp_path / step / "c"
+        path.parent.mkdir()
+        if before:
+            save(path, before)
+        assert in_a_process(save_and_die, step, path) == -signal.SIGKILL
+        expected = NEW if step == "after replace" else before
+        left = len(os.listdir(path.parent)) - path.exists()
+        assert left == (step not in ("before mkstemp", "after replace")), step
+        assert str(load(path)) == str(expected), step
+        save(path, NEW)
+        assert load(path)["epoch"] == 2 and os.listdir(path.parent) == ["c"]
+
+
+def kill_and_resume(folder: Path, kills: int, epochs: int, seed: int = 0) -> dict[str, int]:
+    """Train, kill -9 at `kills` random moments and start again; returns what the kills met. Asserts that it is as if
+    nothing had been."""
+    whole, broken, checkpoint = folder / "whole", folder / "broken", folder / "run.ckpt"
+    assert in_a_process(small_training.with_a_checkpoint, whole, None, epochs) == 0
+    rng, met = random.Random(seed), {"kills": 0, "in a write": 0, "epochs lost or kept": 0}
+    while met["kills"] < kills:
+        process = KILLABLE.Process(target=small_training.with_a_checkpoint, args=(broken, checkpoint, epochs))
+        process.start()
+        for _ in range(rng.randrange(4)):  # so many new checkpoints are waited for
+            last = changed(checkpoint)
+            while changed(checkpoint) == last and process.is_alive():
+                time.sleep(0.0005)
+        time.sleep(rng.uniform(0, 0.02))
+        process.kill()
+        process.join(60)
+        if process.exitcode == 0:  # it was faster
+            break
+        assert process.exitcode == -signal.SIGKILL
+        met["kills"] += 1
+        left = [name for name in os.listdir(folder) if name.endswith(".part")]
+        assert len(left) <= 1
+        met["in a write"] += len(left)
+        state = load(checkpoint)  # raises if it were damaged
+        met["epochs lost or kept"] = len(state["history"]) if state else 0
+    assert in_a_process(small_training.with_a_checkpoint, broken, checkpoint, epochs) == 0
+    assert small_training.same(torch.load(whole), torch.load(broken))
+    assert sorted(os.listdir(folder)) == ["broken", "run.ckpt", "whole"]
+    return met
+
+
+def changed(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def test_killed_at_random_moments_the_run_ends_the_same(tmp_path):
+    assert kill_and_resume(tmp_path, kills=6, epochs=60)["kills"] > 2
+
+
+def test_another_run_damage_and_a_finished_run(tmp_path):
+    """What `fit` makes of a checkpoint that is not its own, that is damaged, or that has nothing left to do."""
+    path, out = tmp_path / "run.ckpt", tmp_path / "out"
+    small_training.with_a_checkpoint(out, path, 2)
+    first, data = torch.load(out), path.read_bytes()
+    small_training.with_a_checkpoint(out, path, 2)
+    assert small_training.same(first, torch.load(out)) and path.read_bytes() == data
+    with pytest.raises(CheckpointError, match="another run: .*epochs was 2 and is 3"):
+        small_training.with_a_checkpoint(out, path, 3)
+    path.write_bytes(data[:-1])
+    with pytest.raises(CheckpointError, match="damaged"):
+        small_training.with_a_checkpoint(out, path, 2)
+    assert path.read_bytes() == data[:-1]
