@@ -30,7 +30,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+COUNTS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 CHANNELS = (64, 128, 256, 512, 512)
 
 
@@ -59,16 +59,16 @@ def vgg(depth: int, classes: int = 1000, batch_norm: bool = False) -> nn.Sequent
 
     Raises ValueError for another depth than 11, 13, 16 and 19, or a number of classes below 1.
     """
-    if depth not in STAGES:
-        raise ValueError(f"VGG has {', '.join(map(str, STAGES))} layers with weights, not {depth!r}")
+    if depth not in COUNTS:
+        raise ValueError(f"VGG has {', '.join(map(str, COUNTS))} layers with weights, not {depth!r}")
     _at_least_one(classes)
-    net = _stages(STAGES[depth], CHANNELS, batch_norm)
+    net = stages(COUNTS[depth], CHANNELS, batch_norm)
     net.add_module("average", nn.AdaptiveAvgPool2d(7))  # the identity at 224 x 224
     net.add_module("flatten", nn.Flatten())
     for name, features in (("fc1", 512 * 7 * 7), ("fc2", 4096)):
         net.add_module(name, nn.Sequential(nn.Linear(features, 4096), nn.ReLU(), nn.Dropout()))
     net.add_module("logits", nn.Linear(4096, classes))
-    return _drawn(net)
+    return first_weights(net)
 
 
 def vgg_cifar(classes: int = 10) -> nn.Sequential:
@@ -87,13 +87,14 @@ def vgg_cifar(classes: int = 10) -> nn.Sequential:
     Raises ValueError for a number of classes below 1.
     """
     _at_least_one(classes)
-    net = _stages(STAGES[11], (16, 32, 64, 128, 128), batch_norm=True)
+    net = stages(COUNTS[11], (16, 32, 64, 128, 128), batch_norm=True)
     net.add_module("flatten", nn.Flatten())
     net.add_module("logits", nn.Linear(128, classes))
-    return _drawn(net)
+    return first_weights(net)
 
 
-def _stages(counts: Sequence[int], channels: Sequence[int], batch_norm: bool) -> nn.Sequential:
+def stages(counts: Sequence[int], channels: Sequence[int], batch_norm: bool = False) -> nn.Sequential:
+    """The convolutional part: (N, 3, H, W) -> (N, channels[-1], H // 32, W // 32). counts: convolutions per stage."""
     net = nn.Sequential()
     c_in = 3
     for number, (count, c_out) in enumerate(zip(counts, channels, strict=True), start=1):
@@ -113,7 +114,7 @@ def stage(count: int, c_in: int, c_out: int, batch_norm: bool = False) -> nn.Seq
     return nn.Sequential(*layers, nn.MaxPool2d(2))
 
 
-def _drawn(net: nn.Sequential) -> nn.Sequential:
+def first_weights(net: nn.Sequential) -> nn.Sequential:
     """First weights: He et al. 2015 for convolutions (fan out), a deviation of 0.01 for the fully connected layers."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
