@@ -7,6 +7,7 @@ the backward pass the gradients are averaged over the processes, so all take the
     torchrun --nproc-per-node 2 your_script.py
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 your_script.py  # on each host
 
+Hosts with several networks: set GLOO_SOCKET_IFNAME, for GPUs NCCL_SOCKET_IFNAME, to the one that joins them, say eth1.
 Without torchrun there is one process, and every function here hands back what it was given.
 """
 

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def fit(
         raise ValueError(f"patience={config.patience} looks at the val accuracy: give validation data, val=...")
     model.to(device)
     if config.channels_last or (config.channels_last is None and device.type in ("cpu", "cuda")):
-        # The weights of a convolution decide how its maps lie in memory; this way round the CPU is twice as fast.
+        # The weights of a convolution decide how its maps lie in memory; this way round the CPU is faster.
         model.to(memory_format=torch.channels_last)
     check_model(model, data, val)
     run = {} if checkpoint is None else resume.identity(model, data, val, config)
@@ -103,15 +104,16 @@ def fit(
             say(f"going on from {checkpoint}: {len(history.epochs)} of {config.epochs} epochs are done", flush=True)
 
     # Dropout draws from torch's global generator: fork it, so that the seed decides and the caller's stays untouched.
+    epoch = done = len(history.epochs)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
-            for epoch in range(len(history.epochs) + 1, config.epochs + 1):
+            for epoch in range(done + 1, config.epochs + 1):
                 if config.patience and history.epochs and len(history.epochs) - history.best() > config.patience:
                     say(f"stopped: no better val accuracy in {config.patience} epochs", flush=True)
                     break
                 start = time.perf_counter()
                 model.train()
-                with distributed.together(group):
+                with distributed.together(group), _explained(config):
                     train = _one_epoch(network, optimizer, images, labels, config, group, order, epoch)
                 scores = (None, None) if val is None else _validate(model, val, group)
                 lr, seconds = optimizer.param_groups[0]["lr"], time.perf_counter() - start
@@ -176,6 +178,23 @@ def _one_epoch(network, optimizer, images, labels, config, group, order, epoch) 
             "NaN or infinity in the model's first weights or for a division by zero in its layers."
         )
     return float(losses.sum()) / len(images), float(correct) / len(images)
+
+
+@contextmanager
+def _explained(config: TrainConfig) -> Iterator[None]:
+    """Say what to do where torch only says what went wrong."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        said = str(error).partition("\n")[0]
+        if "more than 1 value per channel" in said:
+            raise TrainingError(
+                "batch norm cannot train on a batch of one image, and the last one of the epoch has no more: "
+                f"choose another batch_size than {config.batch_size}"
+            ) from error
+        if config.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise TrainingError(f"compile does not work here, leave it off: {said}") from error
+        raise
 
 
 def _seed(*numbers: int) -> int:

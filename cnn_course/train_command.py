@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from cnn_course import datasets, distributed, runs, trace, train
 from cnn_course.augment import Augment
@@ -83,7 +82,10 @@ def train_model(args: argparse.Namespace) -> int:
         return 130 if history.interrupted else 0
     if history.interrupted:
         again = shlex.join(word for word in args.command_line if word != "--fresh")
-        say(f"To go on after the last whole epoch: cnn-course {again}", flush=True)
+        if not checkpoint.exists():
+            say("no epoch was finished, so there is nothing to go on from", flush=True)
+        elif group.world_size == 1:
+            say(f"To go on: cnn-course {again}", flush=True)
         return 130
 
     loss, right = train.evaluate(model, data.test)
@@ -144,11 +146,12 @@ def load_data(name: str, size: int | None, images: int | None) -> Dataset:
 
 def build(
     name: str, data: Dataset, *, width: int | None = None, dropout: float | None = None
-) -> tuple[nn.Sequential, dict[str, int]]:
+) -> tuple[nn.Sequential, dict[str, int | None]]:
     """A model for `data`, with new weights: children "normalise" (statistics of the training images) and "network".
 
-    Returns it with {"parameters": …, "macs": …} of the network on one image. width: of the hidden layer of mlp, of the
-    first stage of resnet20 … 110 and plain20 … 110. dropout: of the fully connected layers of lenet.
+    Returns it with {"parameters": …, "macs": …} of the network on one image; macs is None where `trace` does not know
+    a layer, as in lenet5. width: of the hidden layer of mlp, of the first stage of resnet20 … 110 and plain20 … 110.
+    dropout: of the fully connected layers of lenet.
     LeNet-5 as published has inputs of 32 x 32: images of 28 x 28 get a border of 2 black pixels first, as in the paper.
     Raises UsageError for a model that has no such option, or that cannot take the images.
     """
@@ -164,13 +167,19 @@ def build(
     chosen = {key: value for key, value in ((side, width), ("dropout", dropout)) if value is not None}
     padding = 2 if name == "lenet5" and shape[1:] == (28, 28) else 0
     seen = (shape[0], shape[1] + 2 * padding, shape[2] + 2 * padding)
+    written = "x".join(map(str, shape))
     try:
         network = make(**{key: facts[key] for key in takes if key in facts} | fixed | chosen).eval()
+        channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), shape[0])
+        if channels != shape[0]:
+            raise UsageError(f"{name} is for images with {channels} channels; those of {data.name} are {written}")
         with torch.inference_mode():
             logits = network(torch.zeros(1, *seen))
     except (RuntimeError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
         said = str(error).splitlines()[0]
-        raise UsageError(f"{name} cannot take images of {'x'.join(map(str, shape))} here: {said}") from error
+        raise UsageError(f"{name} cannot be built for images of {written}: {said}") from error
     if logits.shape[1] < len(data.classes):
         raise UsageError(f"{name} tells {logits.shape[1]} classes apart; {data.name} has {len(data.classes)}")
     parts = OrderedDict(normalise=Normalise.of(data.train.images), network=network)
@@ -180,14 +189,11 @@ def build(
     return nn.Sequential(parts), {"parameters": parameters, "macs": _macs(network, seen)}
 
 
-def _macs(network: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds for one image; the auxiliary heads of a network that trains with some are left out."""
+def _macs(network: nn.Module, shape: tuple[int, ...]) -> int | None:
     try:
         return trace.table(network, shape).macs
-    except ValueError:  # a layer that trace does not know, such as those of LeNet-5
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(torch.zeros(1, *shape))
-        return counter.get_total_flops() // 2
+    except ValueError:
+        return None
 
 
 def _check_output(folder: Path, name: str, overwrite: bool) -> None:
@@ -226,20 +232,25 @@ def _screen(
     sizes = " / ".join(f"{len(part):,}" for part in (data.train, data.val, data.test))
     shape = "x".join(map(str, data.train.images.shape[1:]))
     device = train.choose_device(config.device)
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    where = f"{threads} thread{'s' * (threads > 1)}"
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
     plain = TrainConfig()
     said = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in ("device", "augment")}
     always = ("epochs", "batch_size", "optimizer", "lr", "seed")
     parts = [f"{key} {value}" for key, value in said.items() if key in always or value != getattr(plain, key)]
-    augment = "none" if config.augment is None else str(config.augment).partition("(")[2].rstrip(")")
+    changes = dataclasses.asdict(config.augment or Augment())
+    augment = ", ".join(f"{key} {value}" if value is not True else key for key, value in changes.items() if value)
     width = "" if args.width is None else f", width {args.width}"
+    macs = "" if costs["macs"] is None else f", {costs['macs']:,} multiply-adds per image"
     lines = {
-        "model": f"{args.model}{width}: {costs['parameters']:,} parameters, {costs['macs']:,} multiply-adds per image",
+        "model": f"{args.model}{width}: {costs['parameters']:,} parameters{macs}",
         "data": data.title,
         "images": f"{sizes} (train / val / test), {shape}, {len(data.classes)} classes",
         "device": f"{device}, {where}" + (f", {processes} processes" if processes > 1 else ""),
         "recipe": ", ".join(parts).replace("_", " "),
-        "augment": augment,
+        "augment": augment or "none",
         "results": f"{args.output / name}.csv, .json" + (", .safetensors" if args.weights else ""),
     }
     return "\n".join(f"{key:8} {value}" for key, value in lines.items())

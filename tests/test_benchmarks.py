@@ -50,6 +50,24 @@ def test_numpy_cnn_benchmark(tmp_path):
     assert results["loops"]["per_image_ratio"] > 0
 
 
+def test_training_benchmark(tmp_path):
+    """Its output has the promised form. No time is checked: that would depend on the machine."""
+    file = tmp_path / "ratios.json"
+    done = run("training.py", "--tiny", "--repeat", 1, "--epochs", 1, "--threads", 1, "--json", file)
+    assert done.returncode == 0, done.stderr
+    assert "PyTorch's threads: 1" in done.stdout and "192 images of " in done.stdout
+    results = json.loads(file.read_text())
+    assert list(results["loops"]) == ["fit", "loop, main process", "loop, 2 workers"]
+    for row in results["loops"].values():
+        assert row["seconds_per_epoch"] > 0 and 0 < row["middle_half"][0] <= row["middle_half"][1]
+        assert 0 <= row["accuracy"] <= 1 and len(row["accuracies"]) == 1
+    assert results["loops"]["fit"]["ratio"] == 1
+    assert [row["net"] for row in results["switches"]] == ["LeNet"]
+    assert results["switches"][0]["images_per_second"].keys() == {"none", "amp"}
+    done = run("training.py", "--tiny", "--epochs", 0)
+    assert done.returncode == 2 and "must be at least 1" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("script", ["convolution.py", "numpy_cnn.py"])
 @pytest.mark.parametrize("arguments", [("--repeat", 0), ("--threads", 0), ("--threads", "many")])
 def test_bad_arguments(script, arguments):

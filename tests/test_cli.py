@@ -49,11 +49,12 @@ def test_version_and_help(capsys):
     assert capsys.readouterr().out.strip() == f"cnn-course {__version__}"
     assert cli.main([]) == 2
     text = capsys.readouterr().out
-    assert all(command in text for command in ("doctor", "open", "run", "data"))
+    assert all(command in text for command in ("doctor", "open", "run", "data", "train"))
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["open", "--port", "0"], ["open", "--port", "x"], ["data"], ["data", "get"]]
+    "arguments",
+    [["nonsense"], ["open", "--port", "0"], ["open", "--port", "x"], ["data"], ["data", "get"], ["train", "lenet"]],
 )
 def test_wrong_command_line_is_exit_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -1,0 +1,256 @@
+"""`cnn-course train`: what it prints and writes, how it goes on after a stop, and what it refuses."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cnn_course import cli, datasets, runs, train, train_command
+from cnn_course.datasets import Dataset, Split
+from cnn_course.recipe import TrainConfig
+from cnn_course.train_command import MODELS, build
+
+
+def drawn(shape: tuple[int, ...], classes: int = 10, n: int = 40) -> Dataset:
+    """Images of noise, brighter for higher labels."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for size in (n, 20, 20):
+        labels = np.arange(size) % classes
+        noise = rng.integers(0, 100, (size, *shape))
+        parts.append(Split((noise + 15 * labels[:, None, None, None]).astype(np.uint8), labels))
+    return Dataset("noise", "noise: no photographs", tuple(map(str, range(classes))), *parts)
+
+
+@pytest.fixture
+def data(monkeypatch) -> None:
+    """`--data noise`, 1x8x8, and `--data colour`, 3x32x32; the others are the real ones."""
+    known = {"noise": drawn((1, 8, 8)), "colour": drawn((3, 32, 32))}
+    load = datasets.load
+    monkeypatch.setattr(datasets, "load", lambda name, **more: known.get(name) or load(name, **more))
+
+
+def command(tmp_path: Path, *words: str) -> int:
+    return cli.main(["train", *words, "--output", str(tmp_path / "out"), "--device", "cpu"])
+
+
+MLP = ("mlp", "--data", "noise", "--width", "8", "--epochs", "3", "--batch-size", "10")
+
+
+def test_trains_and_writes_what_happened(data, tmp_path, capsys):
+    recipe = ("--optimizer", "sgd", "--lr", "0.05", "--schedule", "cosine", "--crop", "1", "--flip", "--images", "30")
+    assert command(tmp_path, *MLP, *recipe, "--weights", "--seed", "4", "--title", "noise, our own") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for line in (
+        "mlp, width 8: 610 parameters, 592 multiply-adds per image",
+        "noise, our own",
+        "30 / 20 / 20 (train / val / test), 1x8x8, 10 classes",
+        "optimizer sgd, schedule cosine",
+        "crop 1, flip",
+        "epoch 3: train loss",
+        "looked at once: accuracy",
+    ):
+        assert line in out, line
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        f"mlp-noise-s4.{ending}" for ending in ("csv", "json", "safetensors")
+    ]
+    run = runs.load("mlp-noise-s4", tmp_path / "out")
+    assert list(run.epochs["epoch"]) == [1, 2, 3] and (run.epochs["val_loss"] > 0).all()
+    assert run.about["images"] == {"train": 30, "val": 20, "test": 20, "shape": [1, 8, 8]}
+    assert (run.about["parameters"], run.about["macs"], run.about["seed"]) == (610, 592, 4)
+    assert run.about["config"]["augment"] == {"crop": 1, "flip": True, "rotate": 0.0, "cutout": 0}
+    assert run.about["command"].startswith("cnn-course train mlp --data noise --width 8")
+    assert run.about["test_errors"] == round(20 * (1 - run.about["test_accuracy"]))
+    assert "noise, our own; 30 training images 1x8x8" in run.caption
+    model, _ = build("mlp", drawn((1, 8, 8)), width=8)
+    about = runs.load_weights("mlp-noise-s4", model, tmp_path / "out")
+    assert about["model"] == "mlp" and about["seed"] == "4"
+    assert train.accuracy(model, drawn((1, 8, 8)).test) == run.about["test_accuracy"]
+
+
+def test_what_is_not_given_has_the_default_of_the_package():
+    args = cli.build_parser().parse_args(["train", "lenet", "--data", "glyphs"])
+    assert train_command.recipe(args) == TrainConfig()
+    every = "--epochs 3 --batch-size 5 --lr 1 --weight-decay 2 --momentum 0.5 --warmup 1.5 --label-smoothing 0.1"
+    every += " --patience 2 --optimizer sgd --schedule step --seed 7 --device cpu --amp --no-channels-last --compile"
+    args = cli.build_parser().parse_args(["train", "lenet", "--data", "glyphs", *every.split(), "--rotate", "5"])
+    config = train_command.recipe(args)
+    assert (config.batch_size, config.weight_decay, config.warmup, config.patience) == (5, 2.0, 1.5, 2)
+    assert (config.optimizer, config.schedule, config.seed, config.momentum) == ("sgd", "step", 7, 0.5)
+    assert (config.amp, config.channels_last, config.compile, config.augment.rotate) == (True, False, True, 5.0)
+
+
+def test_goes_on_from_the_checkpoint_and_ends_the_same(data, tmp_path, capsys, monkeypatch):
+    assert command(tmp_path, *MLP, "--name", "whole", "--weights") == 0
+
+    save = train.resume.save
+
+    def stop(path, run, model, optimizer, order, history, best):
+        save(path, run, model, optimizer, order, history, best)
+        if len(history.epochs) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.resume, "save", stop)
+    parts = (*MLP, "--name", "parts", "--weights")
+    capsys.readouterr()
+    assert command(tmp_path, *parts, "--fresh") == 130
+    out = capsys.readouterr().out
+    again = next(line for line in out.splitlines() if line.startswith("To go on: cnn-course train mlp --data noise"))
+    assert "--fresh" not in again
+    assert [p.name for p in (tmp_path / "out").glob("parts*")] == ["parts.checkpoint"]
+
+    assert command(tmp_path, *parts, "--lr", "0.1") == 2
+    assert "lr was 0.003 and is 0.1" in (err := capsys.readouterr().err) and "--fresh begins anew" in err
+    monkeypatch.setattr(train.resume, "save", save)
+    assert command(tmp_path, *parts) == 0
+    assert "2 of 3 epochs are done" in capsys.readouterr().out
+    weights = [runs.load_weights(name, model := build("mlp", drawn((1, 8, 8)), width=8)[0], tmp_path / "out") and model
+               for name in ("whole", "parts")]  # fmt: skip
+    assert all(map(torch.equal, weights[0].state_dict().values(), weights[1].state_dict().values()))
+    whole, parts = (runs.load(name, tmp_path / "out") for name in ("whole", "parts"))
+    np.testing.assert_array_equal(whole.epochs["train_loss"], parts.epochs["train_loss"])
+    assert whole.about["cpu_seconds"] >= 0 and parts.about["cpu_seconds"] is None
+    assert not list((tmp_path / "out").glob("*.checkpoint"))
+
+
+def test_ctrl_c_in_a_terminal(tmp_path):
+    words = ["mlp", "--data", "digits", "--epochs", "100000", "--output", str(tmp_path), "--name", "long"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnn_course.cli", "train", *words, "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # A background job of a script ignores Ctrl-C, and its children inherit that; a terminal's do not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        for line in process.stdout:
+            if line.startswith("epoch 2"):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert err == "" and "the model keeps what it has learned" in out and "To go on: cnn-course train mlp" in out
+    assert (tmp_path / "long.checkpoint").exists()
+
+
+def test_results_are_not_replaced_by_accident(data, tmp_path, capsys):
+    assert command(tmp_path, *MLP) == 0
+    before = (tmp_path / "out" / "mlp-noise-s0.json").read_text()
+    assert command(tmp_path, *MLP) == 2
+    assert "mlp-noise-s0.csv is there already: choose another --name, or --overwrite it" in capsys.readouterr().err
+    assert (tmp_path / "out" / "mlp-noise-s0.json").read_text() == before
+    assert command(tmp_path, *MLP, "--overwrite", "--label-smoothing", "0.1") == 0
+    after = json.loads((tmp_path / "out" / "mlp-noise-s0.json").read_text())
+    assert after["config"]["label_smoothing"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("lenett --data noise", r"there is no model 'lenett'. Did you mean lenet\? Choose one of: mlp, lenet,"),
+        ("zzz --data noise", "there is no model 'zzz'. Choose one of: mlp"),
+        ("lenet --data noise", "lenet cannot be built for images of 1x8x8: .* at least 12 x 12"),
+        ("resnet20 --data noise", "resnet20 is for images with 3 channels; those of noise are 1x8x8"),
+        ("alexnet --data colour", "alexnet cannot be built for images of 3x32x32: .*too small"),
+        ("lenet --data colour --width 4", "lenet has no --width: leave it out"),
+        ("mlp --data noise --width 0", "mlp cannot be built .* at least 1"),
+        ("resnet20 --data colour --dropout 0.5", "resnet20 has no --dropout"),
+        ("mlp --data digits --size 20", "--size scales the images of a folder; those of digits have one size"),
+        ("mlp --data noise --images 0", "--images must be from 1 to 40, all training images, got 0"),
+        ("mlp --data noise --images 41", "--images must be from 1 to 40"),
+        ("mlp --data noise --name a/b", "--name must be a plain name, without a folder, got 'a/b'"),
+        ("mlp --data noise --lr 0", "lr must be above 0"),
+        ("mlp --data noise --cutout -1", "cutout must be a whole number of pixels"),
+        ("mlp --data noise --schedule linear", "unknown schedule 'linear'; choose one of constant, cosine"),
+        ("mlp --data noise --epochs 2 --warmup 2", "warmup must be 0 or more and less than the 2 epochs"),
+    ],
+)
+def test_refuses_before_it_trains(words, message, data, tmp_path, capsys):
+    assert command(tmp_path, *words.split()) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("cnn-course: ") and text.count("\n") == 1
+    assert re.search(message, text), text
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_data_and_devices_that_are_not_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("CNN_COURSE_DATA", str(tmp_path))
+    assert command(tmp_path, "lenet", "--data", "mnist") == 1
+    assert "Get it once (12 MB) with: cnn-course data get mnist" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        assert cli.main(["train", "lenet", "--data", "glyphs", "--device", "cuda"]) == 2
+        assert "cannot use the device 'cuda'" in capsys.readouterr().err
+
+
+def test_an_output_folder_that_cannot_be_written(data, tmp_path, capsys):
+    (tmp_path / "out").write_text("a file")
+    assert command(tmp_path, *MLP) == 2
+    assert "cannot write to" in (text := capsys.readouterr().err) and "--output" in text
+
+
+def test_no_room_on_the_gpu(data, tmp_path, capsys, monkeypatch):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+
+    monkeypatch.setattr(train, "fit", full)
+    assert command(tmp_path, *MLP) == 2
+    assert "CUDA out of memory. Tried to allocate 2 GiB. Try a smaller --batch-size than 10" in capsys.readouterr().err
+
+
+# --- models by name
+
+SMALL = [name for name, (_, function, _) in MODELS.items() if "cifar" in function and not name.endswith("110")]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_models_take_cifar(name):
+    torch.manual_seed(0)
+    model, costs = build(name, drawn((3, 32, 32), classes=7))
+    assert [child for child, _ in model.named_children()] == ["normalise", "network"]
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+    assert costs["macs"] > 9e6 and costs["parameters"] == sum(p.numel() for p in model.network.parameters())
+
+
+def test_every_name_has_its_function():
+    from importlib import import_module
+
+    for module, function, _ in MODELS.values():
+        assert callable(getattr(import_module(f"cnn_course.models.{module}"), function))
+
+
+def test_options_reach_the_model():
+    data = drawn((1, 28, 28))
+    assert build("lenet", data)[1] == {"parameters": 61_706, "macs": 416_520}
+    assert build("lenet-bn", data)[1]["parameters"] == 62_158
+    assert [m.p for m in build("lenet", data, dropout=0.3)[0].modules() if isinstance(m, nn.Dropout)] == [0.3, 0.3]
+    colour = drawn((3, 16, 16))
+    assert build("resnet20", colour, width=4)[0].network.conv1.out_channels == 4
+    assert build("resnet20", colour, width=4)[1] == build("plain20", colour, width=4)[1]
+
+
+def test_lenet5_gets_its_border():
+    model, costs = build("lenet5", drawn((1, 28, 28)))
+    assert costs == {"parameters": 60_000, "macs": None}
+    assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert model.border(torch.ones(1, 1, 28, 28)).shape == (1, 1, 32, 32)
+    with pytest.raises(train_command.UsageError, match="lenet5 tells 10 classes apart; noise has 12"):
+        build("lenet5", drawn((1, 28, 28), classes=12))
+
+
+def test_fewer_images_are_evenly_spaced(data):
+    few = train_command.load_data("noise", None, 4)
+    np.testing.assert_array_equal(few.train.images, drawn((1, 8, 8)).train.images[[0, 10, 20, 30]])
+    assert len(few.val) == 20
