@@ -46,6 +46,7 @@ format: .venv/.ready  ## let ruff put everything into shape
 bench: .venv/.ready  ## ratios against named peers, measured in one run
 	$(BIN)/python benchmarks/convolution.py $(ARGS)
 	$(BIN)/python benchmarks/numpy_cnn.py $(ARGS)
+	$(BIN)/python benchmarks/training.py $(ARGS)
 
 labs: .venv/.ready  ## build labs/release/ from labs/source/
 	@$(BIN)/python -m cnn_course.grading.release

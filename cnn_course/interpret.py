@@ -32,7 +32,7 @@ def activations(model: nn.Module, images: Images, layers: Sequence[str]) -> dict
     reached or gives no tensor, and for images that the model cannot take.
     """
     with probing.still(model), torch.no_grad(), probing.recorded(model, layers) as found:
-        probing.forward(model, probing.inputs(model, images))
+        probing.forward(model, probing.inputs(model, images), logits=False)
         return {name: probing.result_of(found, name).detach().clone() for name in layers}
 
 
@@ -158,6 +158,7 @@ def maximise(
     channels: int | Sequence[int],
     shape: Sequence[int],
     *,
+    peak: bool = False,
     steps: int = 64,
     lr: float = 0.05,
     jitter: int = 2,
@@ -166,8 +167,10 @@ def maximise(
     seed: int = 0,
     start: Tensor | None = None,
 ) -> Tensor:
-    """Images (len(channels), *shape) between 0 and 1, each of which excites one channel of `layer` (mean of its map).
+    """Images (len(channels), *shape) between 0 and 1, each of which excites one channel of `layer`.
 
+    peak: climb towards the largest value of the channel's map, as `top_images` does; else towards its mean, which fills
+    the whole image.
     Gradient ascent, with steps of root mean square `lr`. Against patterns that no image has: before each step the image
     rolls by up to `jitter` pixels, after every `blur` steps it is blurred by [1 2 1] / 4 (0: never), and each step
     `pull` of what differs from mid grey is taken away. start: (C, H, W) or what broadcasts to it; by default
@@ -180,7 +183,7 @@ def maximise(
             "steps, jitter and blur must be 0 or more, lr above 0 and pull from 0 to below 1, got "
             f"{steps}, {jitter}, {blur}, {lr} and {pull}"
         )
-    channels = [channels] if isinstance(channels, int | np.integer) else [int(c) for c in channels]
+    channels = _listed(channels)
     generator = torch.Generator().manual_seed(seed)
     if start is None:
         start = 0.5 + 0.05 * torch.randn(*shape, generator=generator)
@@ -192,7 +195,8 @@ def maximise(
             x = x.roll(roll, dims=(2, 3)).requires_grad_()
             probing.forward(model, x, logits=False)
             out = probing.with_channels(probing.result_of(found, layer), layer, channels)
-            score = out[range(len(channels)), channels].flatten(1).mean(dim=1).sum()
+            chosen = out[range(len(channels)), channels].reshape(len(channels), -1)
+            score = (chosen.amax(dim=1) if peak else chosen.mean(dim=1)).sum()
             gradient = torch.autograd.grad(score, x)[0]
             size = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
             with torch.no_grad():
@@ -235,7 +239,7 @@ def top_images(
     Raises ValueError for a layer or channel that does not exist, for k beyond the number of images, and for a
     model that `trace` does not understand.
     """
-    channels = [channels] if isinstance(channels, int | np.integer) else [int(c) for c in channels]
+    channels = _listed(channels)
     images = images if isinstance(images, Tensor) else torch.as_tensor(np.ascontiguousarray(images))
     if images.ndim != 4 or not 1 <= k <= len(images):
         raise ValueError(
@@ -255,6 +259,13 @@ def top_images(
     shown = probing.inputs(model, images[index.flatten().to(images.device)])
     patches = torch.stack([_crop(x, box) for x, box in zip(shown, boxes.flatten(0, 1).tolist(), strict=True)])
     return TopImages(values, index, boxes, patches.unflatten(0, index.shape))
+
+
+def _listed(channels: int | Sequence[int]) -> list[int]:
+    channels = [channels] if isinstance(channels, int | np.integer) else [int(c) for c in channels]
+    if not channels:
+        raise ValueError("channels is empty: name at least one")
+    return channels
 
 
 def _boxes(model: nn.Module, layer: str, shape: Sequence[int], row: Tensor, column: Tensor) -> Tensor:

@@ -66,9 +66,11 @@ def result_of(found: dict, name: str) -> Tensor:
 
 
 def with_channels(out: Tensor, layer: str, channels: Sequence[int]) -> Tensor:
-    if out.ndim < 2 or not channels or not all(0 <= c < out.shape[1] for c in channels):
-        there = f"the layer {layer!r} gives the shape {tuple(out.shape)}"
-        raise ValueError(f"channels must be from 0 to {out.shape[1] - 1}, got {channels}: {there}")
+    """The output (N, K, ...) of a layer, which must have these channels."""
+    if out.ndim < 2:
+        raise ValueError(f"the layer {layer!r} gives the shape {tuple(out.shape)}, which has no channels")
+    if not all(0 <= c < out.shape[1] for c in channels):
+        raise ValueError(f"the channels of {layer!r} are 0 to {out.shape[1] - 1}, got {list(channels)}")
     return out
 
 

@@ -24,7 +24,7 @@ def like_mnist(strokes: Sequence[Sequence[float]]) -> np.ndarray:
     """
     lines = [np.asarray(stroke, dtype=float) for stroke in strokes if len(stroke)]
     if any(line.ndim != 1 or len(line) % 2 or not np.isfinite(line).all() for line in lines):
-        raise ValueError("each stroke must be a list of finite numbers x0, y0, x1, y1, ...")
+        raise ValueError("each stroke must be a list of finite pairs x0, y0, x1, y1, ...")
     if sum(map(len, lines)) > MOST:
         raise ValueError(f"the drawing has more than {MOST:,} numbers: clear the canvas")
     if not lines:

@@ -60,8 +60,30 @@ def move_shape_playground(page, root, n):
     root.locator("[data-control=size]").press("ArrowRight" if n % 2 == 0 else "ArrowLeft")
 
 
+def move_training_monitor(page, root, n):
+    root.locator("[data-control=log]").click()
+
+
 def move_stack_builder(page, root, n):
     root.locator(f"[data-control={'add' if n % 2 == 0 else 'remove'}]").click()
+
+
+def move_unit_browser(page, root, n):
+    root.locator("[data-control=units]").press("ArrowRight" if n % 2 == 0 else "ArrowDown")
+
+
+def draw_stroke(page, root, points):
+    """With the mouse; points are shares of the canvas."""
+    box = root.locator("[data-control=canvas]").bounding_box()
+    for i, (x, y) in enumerate(points):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8 if i else 1)
+        if i == 0:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def move_draw_digit(page, root, n):
+    draw_stroke(page, root, [(0.2 + 0.08 * n, 0.2), (0.7 - 0.05 * n, 0.8)])
 
 
 # The root of every view carries data-view; this is how each one is moved, and which part is its picture.
@@ -73,6 +95,9 @@ VIEWS = {
     "stack-builder": (move_stack_builder, "canvas"),
     "kernel-matrix": (move_kernel_matrix, "canvas"),
     "shape-playground": (move_shape_playground, ".cnn-panels"),
+    "draw-digit": (move_draw_digit, ".cnn-draw-stages"),
+    "training-monitor": (move_training_monitor, "canvas >> nth=0"),
+    "unit-browser": (move_unit_browser, ".cnn-panels"),
 }
 
 # From the first event that reaches the view to the next picture that it counts, in milliseconds.
@@ -108,15 +133,44 @@ SOURCES = {
             left = x[..., :14].sum((1, 2, 3)) / x.sum((1, 2, 3))
             return np.stack([left, 1 - left], axis=1)
         object_mover(image, {"left or right": predict}, ["left", "right"], true_class="left")""",
+    "draw-digit": """
+        import numpy as np
+        from cnn_course.widgets import draw_digit
+        examples = np.zeros((2, 28, 28), np.uint8)
+        examples[0, 4:24, 13:15] = examples[1, 13:15, 4:24] = 255
+        def across(image):
+            ink = [float(image[0, 0].any(axis=axis).sum()) for axis in (0, 1)]
+            p = (1 + ink[0]) / (2 + sum(ink))
+            return {"half": image[0, :, ::2, ::2] / 255, "size": np.array(ink)}, np.array([1 - p, p])
+        draw_digit({"tall or wide": across}, examples, classes=["tall", "wide"])""",
     "shape-playground": """
         from cnn_course.widgets import shape_playground
         shape_playground()""",
     "kernel-matrix": """
         from cnn_course.widgets import kernel_matrix
         kernel_matrix()""",
+    "unit-browser": """
+        import torch
+        from cnn_course import synthetic
+        from cnn_course.models.shift_cnn import shift_cnn
+        from cnn_course.widgets import unit_browser
+        torch.manual_seed(0)
+        net = shift_cnn(head="global", channels=3, size=32)
+        unit_browser(net, ["conv1", "conv3", "logits"], synthetic.shapes(40, 0).images, steps=8, start=("conv3", 0))""",
     "stack-builder": """
         from cnn_course.widgets import stack_builder
         stack_builder()""",
+    "training-monitor": """
+        import time
+        from torch import nn
+        from cnn_course import datasets, train, widgets
+        data, net = datasets.load("digits"), nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        config = train.TrainConfig(epochs=6, device="cpu")
+        with widgets.training_monitor(epochs=6) as monitor:
+            def slowly(epoch):
+                monitor(epoch)
+                time.sleep(0.5)
+            train.fit(net, data.train, config, val=data.val, verbose=False, on_epoch=slowly)""",
     "quiz": """
         from IPython.display import display
         from cnn_course import quiz
@@ -286,6 +340,35 @@ def test_object_moves_by_keyboard_and_models_answer(opened):
     assert root.is_visible()
 
 
+def test_drawing_a_digit_asks_the_network(opened):
+    page = opened("view-draw-digit.ipynb")
+    root = page.locator("[data-view=draw-digit]")
+    says = "s => document.querySelector('[data-view=draw-digit]').dataset.says === s"
+    status, maps = root.get_by_role("status"), root.locator(".cnn-draw-stage canvas").first
+    page.wait_for_function(says, arg="tall")
+    pictures = [maps.screenshot()]
+    draw_stroke(page, root, [(0.1, 0.5), (0.9, 0.5)])  # the example goes away, a bar appears
+    page.wait_for_function(says, arg="wide")
+    page.wait_for_timeout(500)
+    pictures.append(maps.screenshot())
+    draw_stroke(page, root, [(0.5, 0.02), (0.5, 0.98)])
+    page.wait_for_function(says, arg="tall")
+    root.get_by_role("button", name="Undo stroke").click()
+    page.wait_for_function(says, arg="wide")
+    root.get_by_role("button", name="Clear").click()
+    root.get_by_text("Nothing is drawn, and the network answers all the same.").wait_for()
+    canvas = root.locator("[data-control=canvas]")
+    canvas.press("1")  # without a mouse
+    page.wait_for_function(says, arg="wide")
+    assert root.get_by_role("button", name="example 1").get_attribute("aria-pressed") == "true"
+    canvas.press("Delete")
+    root.get_by_text("Nothing is drawn").wait_for()
+    root.get_by_role("button", name="example 0").press("Enter")
+    page.wait_for_function(says, arg="tall")
+    assert status.inner_text().startswith("It says tall (88 %)")
+    assert maps.screenshot() == pictures[0] != pictures[1]
+
+
 def test_shape_playground_says_what_cannot_be_and_goes_on(opened):
     page = opened("view-shape-playground.ipynb")
     root = page.locator("[data-view=shape-playground]")
@@ -319,6 +402,21 @@ def test_kernel_matrix_marks_the_tap_under_the_pointer_and_switches_the_border(o
     assert "Tap 2 is 2.5" in status.inner_text() and tap.get_attribute("aria-invalid") == "false"
 
 
+def test_unit_browser_by_click_by_keyboard_and_by_layer(opened):
+    page = opened("view-unit-browser.ipynb")
+    root = page.locator("[data-view=unit-browser]")
+    units = root.locator("[data-control=units]")
+    units.click(position={"x": 48 * 2 + 20, "y": 48 + 20})
+    assert root.get_attribute("data-unit") == "conv3,10"
+    assert "Unit 10 of 32 in conv3" in root.get_by_role("status").inner_text()
+    units.press("ArrowUp")
+    assert root.get_attribute("data-unit") == "conv3,2"
+    root.locator("[data-control=layer]").select_option("logits")
+    assert "Unit 0 of 10 in logits" in root.get_by_role("status").inner_text()
+    units.press("ArrowUp")
+    assert root.get_attribute("data-unit") == "logits,0"
+
+
 def test_stack_builder_by_keyboard_and_with_a_stack_that_does_not_fit(opened):
     page = opened("view-stack-builder.ipynb")
     root = page.locator("[data-view=stack-builder]")
@@ -339,6 +437,29 @@ def test_stack_builder_by_keyboard_and_with_a_stack_that_does_not_fit(opened):
     assert "layer 21 of 21" in root.get_by_role("alert").inner_text()
     root.locator("[data-control=remove]").click()
     root.get_by_role("alert").wait_for(state="hidden")
+
+
+def test_training_monitor_draws_while_the_kernel_is_busy(browser, lab):
+    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    seen = harness.watch(page)
+    harness.open_notebook(page, lab, "view-training-monitor.ipynb")
+    page.evaluate(
+        "() => { jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.cnnAllRun = true; }); }"
+    )
+    root = page.locator("[data-view=training-monitor]")
+    page.wait_for_function(
+        "Number(document.querySelector('[data-view=training-monitor]')?.dataset.epochs) >= 2", timeout=120_000
+    )
+    status = page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status")
+    assert status == "busy" and not page.evaluate("window.cnnAllRun")
+    assert "to go" in root.get_by_role("status").inner_text()
+    early = root.locator("canvas").first.screenshot()
+    root.get_by_text("6 of 6 epochs: the training is over.").wait_for()
+    assert root.locator("canvas").first.screenshot() != early
+    root.locator("canvas").nth(1).press("ArrowLeft")
+    root.get_by_text("epoch 5: training").first.wait_for()
+    harness.shut_down(page)
+    assert seen.errors == [] and seen.strangers == []
 
 
 def test_quick_checks_answer_at_once(opened):

@@ -9,6 +9,8 @@ from cnn_course.widgets.object_mover import object_mover
 from cnn_course.widgets.shape_playground import shape_playground
 from cnn_course.widgets.stack_builder import stack_builder
 from cnn_course.widgets.stepping_window import stepping_window
+from cnn_course.widgets.training_monitor import training_monitor
+from cnn_course.widgets.unit_browser import unit_browser
 
 __all__ = [
     "backward_stepper",
@@ -20,4 +22,6 @@ __all__ = [
     "shape_playground",
     "stack_builder",
     "stepping_window",
+    "training_monitor",
+    "unit_browser",
 ]

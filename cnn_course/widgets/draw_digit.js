@@ -30,15 +30,12 @@ function render({ model, el }) {
 
   /** Grey numbers, row by row, as the pixels of a canvas that is shown `scale` times as large. */
   function paint(target, pixels, rows, columns, scale) {
-    target.width = columns;
-    target.height = rows;
-    target.style.width = `${columns * scale}px`;
-    target.style.height = `${rows * scale}px`;
+    Object.assign(target, { width: columns, height: rows });
+    Object.assign(target.style, { width: `${columns * scale}px`, height: `${rows * scale}px` });
     const picture = new ImageData(columns, rows);
     for (let i = 0; i < rows * columns; i += 1) picture.data.set([pixels[i], pixels[i], pixels[i], 255], 4 * i);
     target.getContext("2d").putImageData(picture, 0, 0);
   }
-
   const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
   function drawAnswer() {
@@ -86,11 +83,7 @@ function render({ model, el }) {
     send(model, { shown: structuredClone({ ...shown, strokes }) });
     drawCanvas();
   }
-
-  function restart(example) {
-    strokes.length = 0;
-    tell({ example });
-  }
+  const restart = (example) => { strokes.length = 0; tell({ example }); };
 
   function point(event) {
     const box = canvas.getBoundingClientRect();

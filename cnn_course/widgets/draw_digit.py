@@ -53,7 +53,7 @@ class DrawDigit(StaticFirst):
             raise ValueError(f"{model!r} gave {probabilities}, but {len(self.classes)} probabilities are needed")
         best = int(probabilities.argmax())
         said = f"It says {self.classes[best]} ({100 * probabilities[best]:.0f} %)."
-        empty = "Nothing is drawn, and the network answers all the same. " if not image.any() else ""
+        empty = "" if image.any() else "Nothing is drawn, and the network answers all the same. "
         return {
             "seen": image.tobytes(),
             "stages": [_stage(name, np.asarray(values)) for name, values in stages.items()],
@@ -109,24 +109,21 @@ def draw_digit(
 def _stage(name: str, values: np.ndarray) -> dict:
     """The maps side by side, or the values in rows, as grey: black is 0, or mid grey where some are below 0."""
     if values.ndim not in (1, 3) or not np.isfinite(values).all():
-        raise ValueError(
-            f"{name}: the shape must be (C, H, W) or (D,) and every value finite, but it is {values.shape}"
-        )
+        raise ValueError(f"{name} has shape {values.shape}, but finite values (C, H, W) or (D,) are needed")
     low, high = float(values.min()), float(values.max())
     limit = max(abs(low), abs(high)) or 1.0
     grey = np.round(255 * (values / (2 * limit) + 0.5 if low < 0 else values / limit)).astype(np.uint8)
     if values.ndim == 1:
         rows = -(-len(values) // 60)
-        across = -(-len(values) // rows)
-        tiles = np.full((rows * across), 128 if low < 0 else 0, np.uint8)
+        tiles = np.full(rows * -(-len(values) // rows), 255, np.uint8)
         tiles[: len(values)] = grey
-        tiles, what = tiles.reshape(rows, across), f"{len(values)} values"
+        tiles, what = tiles.reshape(rows, -1), f"{len(values)} values"
     else:
         count, height, width = values.shape
         tiles = np.full((height, count * (width + 1) - 1), 255, np.uint8)
         for i, tile in enumerate(grey):
             tiles[:, i * (width + 1) : i * (width + 1) + width] = tile
-        what = f"{count} maps of {height} × {width}" if count > 1 else f"one map of {height} × {width}"
+        what = f"{f'{count} maps' if count > 1 else 'one map'} of {height} × {width}"
     zero = "mid grey is 0" if low < 0 else "black is 0"
     scale = max(1, min(9, WIDEST // tiles.shape[1]))
     span = f"{visualize.written(low, '.2f')} to {visualize.written(high, '.2f')}, {zero}"
@@ -143,10 +140,12 @@ def _static(view: DrawDigit) -> bytes:
         fig = Figure(figsize=(8.4, 1.2 + sum(heights) / 95 + 0.12 * len(stages)))
         left, right = fig.subfigures(1, 2, width_ratios=[1, 2.6])
         top, bottom = left.subplots(2, 1, height_ratios=[1, 1.25])
-        visualize.image(top, np.frombuffer(view.answer["seen"], np.uint8).reshape(SIDE, SIDE), "what the network sees")
+        visualize.image(top, np.frombuffer(view.answer["seen"], np.uint8).reshape(SIDE, SIDE))
+        top.set_title("the network sees", fontsize=10)
         bottom.barh(range(len(view.classes)), view.answer["probabilities"])
         bottom.set_yticks(range(len(view.classes)), view.classes, fontsize=8)
-        bottom.set(xlim=(0, 1), xlabel="probability", title=view.answer["summary"])
+        bottom.set(xlim=(0, 1), xlabel="probability")
+        bottom.set_title(view.answer["summary"], fontsize=10)
         bottom.invert_yaxis()
         axes = np.atleast_1d(right.subplots(len(stages), 1, height_ratios=heights))
         for ax, stage in zip(axes, stages, strict=True):
