@@ -57,7 +57,7 @@ class TrainingMonitor(StaticFirst):
 
     def _draw(self) -> bytes:
         with visualize.style():
-            fig = Figure(figsize=(7.2, 2.7))
+            fig = Figure(figsize=(6.6, 2.4))
             for ax, what in zip(fig.subplots(1, 2), ("loss", "accuracy"), strict=True):
                 if self.history.epochs:
                     self.history.plot(ax, what)
