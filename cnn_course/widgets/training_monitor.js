@@ -1,7 +1,7 @@
 // The curves of a training that is still running. Rows arrive from Python while the kernel is busy, so everything that
 // a student can do here happens in the browser.
 
-const WIDE = 430, HIGH = 230, LEFT = 52, RIGHT = 12, TOP = 12, BOTTOM = 34;
+const WIDE = 345, HIGH = 210, LEFT = 52, RIGHT = 12, TOP = 12, BOTTOM = 34;
 const PANELS = [
   { what: "loss", label: "cross-entropy", parts: ["train_loss", "val_loss"] },
   { what: "accuracy", label: "share of right answers", parts: ["train_accuracy", "val_accuracy"] },
