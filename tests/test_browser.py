@@ -74,7 +74,9 @@ def move_unit_browser(page, root, n):
 
 def draw_stroke(page, root, points):
     """With the mouse; points are shares of the canvas."""
-    box = root.locator("[data-control=canvas]").bounding_box()
+    canvas = root.locator("[data-control=canvas]")
+    canvas.scroll_into_view_if_needed()  # the view may be taller than the window
+    box = canvas.bounding_box()
     for i, (x, y) in enumerate(points):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8 if i else 1)
         if i == 0:
@@ -101,7 +103,8 @@ VIEWS = {
 }
 
 # From the first event that reaches the view to the next picture that it counts, in milliseconds.
-ARM = """root => { window.cnnLatency = new Promise((resolve) => {
+ARM = """root => { window.cnnLatency = new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error('no new picture within 30 s')), 30000);
     let start = null;
     const begin = () => { start ??= performance.now(); };
     for (const name of ['input', 'change', 'click', 'pointermove', 'keydown']) root.addEventListener(name, begin, true);
