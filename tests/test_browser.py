@@ -69,7 +69,7 @@ def move_stack_builder(page, root, n):
 
 
 def move_unit_browser(page, root, n):
-    root.locator("[data-control=units]").press("ArrowRight" if n % 2 == 0 else "ArrowDown")
+    root.locator("[data-control=units]").press("ArrowRight" if n % 2 == 0 else "ArrowLeft")
 
 
 def draw_stroke(page, root, points):
