@@ -12,7 +12,6 @@ middle half of the rounds. The file also has the ratio of the fastest rounds, wh
 import argparse
 import functools
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ import torch
 
 from cnn_course import visualize
 from cnn_course.convolution import conv2d, conv2d_loops, conv2d_windows, output_size
+from cnn_course.runs import processor
 
 
 class Case(NamedTuple):
@@ -148,16 +148,6 @@ def measure(case: Case, versions: dict[str, Callable], repeat: int, pause: float
     return result
 
 
-def cpu_model() -> str:
-    """The processor's name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def table(results: list[dict], names: Sequence[str]) -> str:
     lines = [f"{'(N, C, H, W) -> O, k':48}{'torch':>11}" + "".join(f"{name:>22}" for name in names)]
     for result in results:
@@ -225,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = {
         "numpy": np.__version__,
         "torch": torch.__version__,
-        "cpu": cpu_model(),
+        "cpu": processor(),
         "threads": threads,
         "repeat": options.repeat,
     }

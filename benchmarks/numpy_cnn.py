@@ -19,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from convolution import cpu_model, seconds_per_call, set_threads
+from convolution import seconds_per_call, set_threads
 from torch import nn
 
 from cnn_course import convolution, network
 from cnn_course.network import Network, affine, conv, flatten, max_pool, relu
+from cnn_course.runs import processor
 
 LEARN = {"lr": 1e-4, "momentum": 0.9, "weight_decay": 5e-3}
 CASES = ((16, 8), (64, 8), (64, 28))  # (batch, side of the images); lecture 09 trains with (16, 8)
@@ -188,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
     cases, filters = (((2, 8),), (2, 3)) if options.tiny else (CASES, FILTERS)
     pause, repeat = (0.0 if options.tiny else 0.02), options.repeat
     threads = set_threads(options.threads)
-    results = {"numpy": np.__version__, "torch": torch.__version__, "cpu": cpu_model(), "threads": threads}
+    results = {"numpy": np.__version__, "torch": torch.__version__, "cpu": processor(), "threads": threads}
     results |= {"repeat": repeat, "filters": filters, "steps": [], "layers": [], "loops": None}
     print(f"NumPy {np.__version__}, PyTorch {torch.__version__}, {results['cpu']}")
     print(f"threads: NumPy {threads['numpy']}, PyTorch {threads['torch']}; {repeat} rounds, float32")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from convolution import cpu_model, set_threads
+from convolution import set_threads
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -34,6 +34,7 @@ from cnn_course.augment import Augment
 from cnn_course.models.lenet import lenet
 from cnn_course.models.normalise import Normalise
 from cnn_course.models.resnet import resnet18, resnet_cifar
+from cnn_course.runs import processor
 from cnn_course.train import TrainConfig, accuracy, fit
 
 BATCH, LR, PADDING = 64, 3e-3, 2
@@ -195,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     train = spread(data.train, 3 * BATCH if options.tiny else options.images)
     val = spread(data.val, 100 if options.tiny else len(data.val))
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    results = {"torch": torch.__version__, "cpu": cpu_model(), "device": device, "threads": threads}
+    results = {"torch": torch.__version__, "cpu": processor(), "device": device, "threads": threads}
     results |= {"data": data.name, "images": len(train), "epochs": options.epochs, "repeat": options.repeat}
     print(f"PyTorch {torch.__version__}, {results['cpu']}, {device}; PyTorch's threads: {threads}")
     print(f"\nLeNet on the CPU, {len(train):,} images of {data.name}, {options.epochs} epochs, {options.repeat} rounds")

@@ -149,7 +149,7 @@ def circumstances() -> dict[str, Any]:
     """Where a training runs: hardware, versions of Python and packages, the commit of the course (None if unknown)."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
-        "hardware": {"cpu": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu},
+        "hardware": {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu},
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},
@@ -158,8 +158,8 @@ def circumstances() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    """The processor's name; Linux tells it only here."""
+def processor() -> str:
+    """The processor's name where the system tells it; Linux does so only here."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))

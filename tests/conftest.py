@@ -12,6 +12,17 @@ settings.register_profile("course", deadline=None, derandomize=True)
 settings.load_profile("course")
 
 
+@pytest.fixture
+def one_thread():
+    """For tiny nets in torch: on a busy machine a second thread costs far more than it gives."""
+    import torch  # here, because most tests are NumPy's
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 class Agreement:
     """Compares arrays with an independent reference and remembers the largest relative error of each layer."""
 

@@ -11,21 +11,14 @@ from torch import nn
 from cnn_course import interpret
 from cnn_course.models.shift_cnn import shift_cnn
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 DEVICES = [
     "cpu",
     *(["cuda"] if torch.cuda.is_available() else []),
     *(["mps"] if torch.backends.mps.is_available() else []),
 ]
 SHAPE = (3, 12, 10)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The nets are tiny: on a busy machine a second thread costs far more than it gives."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small_net(seed: int = 0, inplace: bool = True) -> nn.Sequential:

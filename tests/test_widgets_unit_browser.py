@@ -10,14 +10,7 @@ from cnn_course import interpret, widgets
 from cnn_course.live import WIDGET_VIEW
 from cnn_course.models.shift_cnn import shift_cnn
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The nets are tiny: on a busy machine a second thread costs far more than it gives."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
