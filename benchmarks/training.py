@@ -1,11 +1,14 @@
 """How many times faster is `fit` than the loop of the tutorials? Prints ratios, measured in one run.
 
-    python benchmarks/training.py [--images 20000] [--epochs 2] [--repeat 3] [--threads N] [--json FILE] [--no-switches]
+    python benchmarks/training.py [--images 20000] [--epochs 2] [--repeat 3] [--batch-size 256] [--threads N]
+        [--json FILE] [--no-switches]
 
 LeNet on MNIST (on the course's glyphs where MNIST is not in CNN_COURSE_DATA), cropped at random from images with two
 pixels of black on each side, and normalised. The loop of the tutorials is a DataLoader over PIL images with
 torchvision's RandomCrop, ToTensor and Normalize, in the main process and with two workers; `fit` keeps the images as
 uint8 and crops them in batches. All begin with the same weights and take the same batch size, optimizer and threads.
+The batch size decides much: 256, as in d2l.ai's LeNet, leaves little of a step but the network's own work. With 64 all
+are slower, and `fit`, which has little else to lose, by the larger share.
 
 They take turns: a round trains each of them once from the beginning, with a seed of its own. A ratio is the median
 time of a loop divided by the median time of `fit`, and the range beside it holds the middle half of the rounds. The
@@ -37,7 +40,8 @@ from cnn_course.models.resnet import resnet18, resnet_cifar
 from cnn_course.runs import processor
 from cnn_course.train import TrainConfig, accuracy, fit
 
-BATCH, LR, PADDING = 64, 3e-3, 2
+LR, PADDING = 3e-3, 2
+CPU_BATCH = 64  # of the switches, where no GPU is
 SWITCHES = ("amp", "channels_last", "compile")
 # name, network, shape of an image, images in a batch on a GPU
 NETS = (
@@ -71,18 +75,20 @@ def first_weights(norm: Normalise, seed: int) -> nn.Module:
     return nn.Sequential(norm, lenet())
 
 
-def with_fit(train: datasets.Split, norm: Normalise, epochs: int, seed: int) -> nn.Module:
+def with_fit(train: datasets.Split, norm: Normalise, batch_size: int, epochs: int, seed: int) -> nn.Module:
     model = first_weights(norm, seed)
-    config = TrainConfig(epochs, BATCH, LR, seed=seed, device="cpu", augment=Augment(crop=PADDING))
+    config = TrainConfig(epochs, batch_size, LR, seed=seed, device="cpu", augment=Augment(crop=PADDING))
     fit(model, train, config, verbose=False)
     return model
 
 
-def with_a_loop(train: datasets.Split, norm: Normalise, epochs: int, seed: int, workers: int) -> nn.Module:
+def with_a_loop(
+    train: datasets.Split, norm: Normalise, batch_size: int, epochs: int, seed: int, workers: int
+) -> nn.Module:
     model = first_weights(norm, seed)
     steps = [transforms.RandomCrop(train.images.shape[2:], padding=PADDING), transforms.ToTensor()]
     steps.append(transforms.Normalize(norm.mean.flatten().tolist(), norm.std.flatten().tolist()))
-    batches = DataLoader(PilImages(train, transforms.Compose(steps)), BATCH, shuffle=True, num_workers=workers)
+    batches = DataLoader(PilImages(train, transforms.Compose(steps)), batch_size, shuffle=True, num_workers=workers)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.AdamW(model[1].parameters(), lr=LR, weight_decay=0.0)
     for _ in range(epochs):
@@ -99,21 +105,21 @@ def with_a_loop(train: datasets.Split, norm: Normalise, epochs: int, seed: int, 
     return model.eval()
 
 
-def compare(train: datasets.Split, val: datasets.Split, epochs: int, repeat: int) -> dict[str, dict]:
+def compare(train: datasets.Split, val: datasets.Split, batch_size: int, epochs: int, repeat: int) -> dict[str, dict]:
     norm = Normalise.of(train.images)
     versions = {
         "fit": lambda *args: with_fit(*args),
         "loop, main process": lambda *args: with_a_loop(*args, workers=0),
         "loop, 2 workers": lambda *args: with_a_loop(*args, workers=2),
     }
-    few = spread(train, 2 * BATCH)
+    few = spread(train, 2 * batch_size)
     for version in versions.values():  # what torch loads and chooses on first use is not timed
-        version(few, norm, 1, 0)
+        version(few, norm, batch_size, 1, 0)
     seconds, scores = ({name: [] for name in versions} for _ in range(2))
     for seed in range(repeat):
         for name, version in versions.items():
             start = time.perf_counter()
-            model = version(train, norm, epochs, seed)
+            model = version(train, norm, batch_size, epochs, seed)
             seconds[name].append((time.perf_counter() - start) / epochs)
             scores[name].append(accuracy(model, val))
     found = {}
@@ -161,7 +167,7 @@ def switches(tiny: bool, repeat: int) -> list[dict]:
     sets = [set(), *({name} for name in SWITCHES), set(SWITCHES)]
     rows = []
     for net, make, shape, batch in NETS[: 1 if tiny else 3 if cuda else 2]:
-        row = {"net": net, "batch": batch if cuda else 8 if tiny else BATCH, "images_per_second": {}}
+        row = {"net": net, "batch": batch if cuda else 8 if tiny else CPU_BATCH, "images_per_second": {}}
         for on in sets[: 2 if tiny else None]:
             name = "none" if not on else "all" if len(on) > 1 else next(iter(on))
             steps = 20 if cuda else 2 if tiny else 6
@@ -181,26 +187,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=20_000, help="training images, spread over the training split")
     parser.add_argument("--epochs", type=int, default=2, help="of each training")
     parser.add_argument("--repeat", type=int, default=3, help="rounds; a ratio comes from medians over them")
+    parser.add_argument("--batch-size", type=int, default=256, help="of the comparison")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="for all alike")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--no-switches", action="store_true", help="leave out amp, channels_last and compile")
     parser.add_argument("--tiny", action="store_true", help="few images: shows that it runs, measures nothing")
     options = parser.parse_args(arguments)
-    if min(options.images, options.epochs, options.repeat, options.threads) < 1:
-        parser.error("--images, --epochs, --repeat and --threads must be at least 1")
+    if min(options.images, options.epochs, options.repeat, options.batch_size, options.threads) < 1:
+        parser.error("--images, --epochs, --repeat, --batch-size and --threads must be at least 1")
     threads = set_threads(options.threads)["torch"]
     try:
         data = datasets.load("mnist")
     except datasets.DatasetError:
         data = datasets.load("glyphs")
-    train = spread(data.train, 3 * BATCH if options.tiny else options.images)
+    train = spread(data.train, 3 * options.batch_size if options.tiny else options.images)
     val = spread(data.val, 100 if options.tiny else len(data.val))
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     results = {"torch": torch.__version__, "cpu": processor(), "device": device, "threads": threads}
     results |= {"data": data.name, "images": len(train), "epochs": options.epochs, "repeat": options.repeat}
+    results["batch_size"] = options.batch_size
     print(f"PyTorch {torch.__version__}, {results['cpu']}, {device}; PyTorch's threads: {threads}")
-    print(f"\nLeNet on the CPU, {len(train):,} images of {data.name}, {options.epochs} epochs, {options.repeat} rounds")
-    results["loops"] = compare(train, val, options.epochs, options.repeat)
+    print(f"\nLeNet on the CPU, {len(train):,} images of {data.name} in batches of {options.batch_size}, ", end="")
+    print(f"{options.epochs} epochs, {options.repeat} rounds")
+    results["loops"] = compare(train, val, options.batch_size, options.epochs, options.repeat)
     print(comparison_table(results["loops"]), flush=True)
     if not options.no_switches:
         print("\nImages per second of fit, in brackets times that of no switch")
