@@ -1,4 +1,6 @@
-"""Settings that every test shares, and the table of how closely our NumPy agrees with its judges."""
+"""Settings and fixtures that tests share, and the table of how closely our NumPy agrees with its judges."""
+
+import os
 
 import matplotlib
 import numpy as np
@@ -21,6 +23,43 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium. Where there is none, the test is skipped, and fails in CI."""
+    pytest.importorskip("playwright")
+    import jupyterlab_harness as harness
+
+    from cnn_course.doctor import find_browser
+
+    if find_browser() is None:
+        reason = "no Chromium or Chrome on this machine"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    with harness.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def opened(browser, lab):
+    """Open a notebook of the module's `lab` and run it; at the end nothing may have gone wrong or left this machine."""
+    import jupyterlab_harness as harness
+
+    pages = []
+
+    def run(name):
+        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+        seen = harness.watch(page)
+        pages.append((page, seen))
+        harness.open_notebook(page, lab, name)
+        assert harness.run_all(page) == []
+        return page
+
+    yield run
+    for page, seen in pages:
+        harness.shut_down(page)
+        assert seen.errors == []
+        assert seen.strangers == []
 
 
 class Agreement:

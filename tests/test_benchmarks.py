@@ -55,7 +55,7 @@ def test_training_benchmark(tmp_path):
     file = tmp_path / "ratios.json"
     done = run("training.py", "--tiny", "--repeat", 1, "--epochs", 1, "--threads", 1, "--json", file)
     assert done.returncode == 0, done.stderr
-    assert "PyTorch's threads: 1" in done.stdout and "192 images of " in done.stdout
+    assert "PyTorch's threads: 1" in done.stdout and "768 images of " in done.stdout
     results = json.loads(file.read_text())
     assert list(results["loops"]) == ["fit", "loop, main process", "loop, 2 workers"]
     for row in results["loops"].values():

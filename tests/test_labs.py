@@ -1,6 +1,7 @@
-"""Lab 01: its own test cells on the solution, the stub and planted wrong answers; what is released and what is not."""
+"""Every lab: its own test cells on the solution, the stub and planted wrong answers; what is released and what not."""
 
 import ast
+import importlib
 import re
 import shutil
 
@@ -8,26 +9,38 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="building the labs needs nbgrader (the extra `teach`)")
 
-from labs.lab01_wrong_answers import WRONG_ANSWERS  # noqa: E402
-
-from cnn_course.grading import release  # noqa: E402
+from cnn_course.grading import checks, release  # noqa: E402
 from labs import running  # noqa: E402
 
-LAB = "lab01_convolution"
+LABS = sorted(folder.name for folder in (running.LABS / "source").iterdir() if folder.is_dir())
+LAB = LABS[0]
+WRONG = {lab: importlib.import_module(f"labs.{lab[:5]}_wrong_answers").WRONG_ANSWERS for lab in LABS}
+PLANTED = [pytest.param(lab, wrong, id=f"{lab[:5]}-{wrong.name}") for lab in LABS for wrong in WRONG[lab]]
 
 
-@pytest.fixture(scope="module")
-def master():
-    return running.master(LAB)
+@pytest.fixture(params=LABS)
+def lab(request):
+    return request.param
 
 
-@pytest.fixture(scope="module")
-def released():
-    return running.released(LAB)
+@pytest.fixture
+def master(lab):
+    return running.master(lab)
+
+
+@pytest.fixture
+def released(lab):
+    return running.released(lab)
 
 
 def code_tests(notebook):
     return [name for name, cell in running.graded(notebook).items() if cell.cell_type == "code"]
+
+
+def questions(notebook):
+    """q1, q2 ...: those with code to write."""
+    names = [running.grade_id(cell) for cell in notebook.cells if cell.cell_type == "code" and _is(cell, "solution")]
+    return [name.removesuffix("-solution") for name in names]
 
 
 def regions(source, name):
@@ -39,12 +52,16 @@ def test_solution_passes_every_test(master):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_solution_passes_hidden_tests_with_other_seeds(master, seed):
-    again = running.with_answers(master, {})
-    for cell in again.cells:
-        cell.source = re.sub(r"default_rng\((\d\d\d)\)", rf"default_rng([\1, {seed}])", cell.source)
-    assert again != master
-    assert not any(running.run(again).values())
+def test_solution_passes_hidden_tests_with_other_seeds(master, monkeypatch, seed):
+    monkeypatch.setattr(checks, "SEED", seed)
+    assert not any(running.run(master).values())
+
+
+def test_hidden_tests_draw_their_inputs_from_the_seed_of_the_run(lab, master):
+    for name, cell in running.graded(master).items():
+        if name.endswith("-hidden") and ("random" in cell.source or "rng" in cell.source):
+            assert re.search(rf"checks\.generator\({int(lab[3:5])}\d\d\)", cell.source), name
+            assert "default_rng" not in cell.source, name
 
 
 def test_stub_fails_every_test_with_one_clear_sentence(master, released):
@@ -59,9 +76,9 @@ def test_stub_fails_every_test_with_one_clear_sentence(master, released):
         assert message.startswith("CheckFailed") and "not written yet" in message
 
 
-@pytest.mark.parametrize("wrong", WRONG_ANSWERS, ids=lambda wrong: wrong.name)
-def test_wrong_answer_gets_its_diagnosis_and_loses_only_its_own_points(master, wrong):
-    results = running.run(running.with_answers(master, {wrong.cell: wrong.source}))
+@pytest.mark.parametrize(("lab", "wrong"), PLANTED)
+def test_wrong_answer_gets_its_diagnosis_and_loses_only_its_own_points(lab, wrong):
+    results = running.run(running.with_answers(running.master(lab), {wrong.cell: wrong.source}))
     failed = tuple(name for name, message in results.items() if message)
     assert failed == wrong.fails
     assert wrong.diagnosis in results[failed[0]]
@@ -69,18 +86,17 @@ def test_wrong_answer_gets_its_diagnosis_and_loses_only_its_own_points(master, w
         assert results[name].startswith("CheckFailed: ") and len(results[name]) < 900, results[name]
 
 
-def test_wrong_answers_cover_every_question(master):
+def test_wrong_answers_cover_every_question(lab, master):
     solutions = {running.grade_id(c) for c in master.cells if c.cell_type == "code" and _is(c, "solution")}
-    assert {wrong.cell for wrong in WRONG_ANSWERS} == solutions
-    assert len(WRONG_ANSWERS) == len({wrong.name for wrong in WRONG_ANSWERS}) >= 6
+    assert {wrong.cell for wrong in WRONG[lab]} == solutions
+    assert len(WRONG[lab]) == len({wrong.name for wrong in WRONG[lab]}) >= 6
 
 
 def test_deleting_one_answer_leaves_the_other_questions_alone(master):
-    for question in range(1, 7):
-        results = running.run(running.with_answers(master, {f"q{question}-solution": ""}))
-        failed = {name[:2] for name, message in results.items() if message}
-        assert failed == {f"q{question}"}
-        assert all(message.startswith(("NameError", "")) for message in results.values())
+    for question in questions(master):
+        results = running.run(running.with_answers(master, {f"{question}-solution": ""}))
+        failed = {name.partition("-")[0]: message for name, message in results.items() if message}
+        assert list(failed) == [question] and failed[question].startswith("NameError")
 
 
 @pytest.mark.parametrize(
@@ -104,9 +120,9 @@ def test_deleting_one_answer_leaves_the_other_questions_alone(master):
         ("undefined_name", "NameError: name 'undefined_name' is not defined"),
     ],
 )
-def test_anything_that_comes_back_gets_a_clear_message(master, returned, diagnosis):
+def test_anything_that_comes_back_gets_a_clear_message(returned, diagnosis):
     results = running.run(
-        running.with_answers(master, {"q3-solution": f"def conv_2d(x, w):\n    return {returned}\n"}),
+        running.with_answers(running.master(LAB), {"q3-solution": f"def conv_2d(x, w):\n    return {returned}\n"}),
     )
     assert {name for name, message in results.items() if message} == {"q3-visible", "q3-hidden"}
     assert results["q3-visible"].startswith("CheckFailed: conv_2d(") and diagnosis in results["q3-visible"]
@@ -140,10 +156,10 @@ def test_points_table_equals_the_points_of_the_cells(master):
 
 def test_every_question_has_one_function_a_try_cell_visible_and_hidden_tests(master):
     order = [running.grade_id(c) or c.id for c in master.cells]
-    for question in range(1, 7):
-        names = [name for name in order if name.startswith(f"q{question}")]
-        assert names[:3] == [f"q{question}", f"q{question}-solution", f"q{question}-try"]
-        assert len(names) >= 5 and names[-1] == f"q{question}-hidden"
+    for question in questions(master):
+        names = [name for name in order if name.partition("-")[0] == question]
+        assert names[:3] == [question, f"{question}-solution", f"{question}-try"]
+        assert len(names) >= 5 and names[-1] == f"{question}-hidden"
     for cell in master.cells:
         if cell.cell_type == "code" and _is(cell, "solution"):
             (function,) = ast.parse(cell.source).body
@@ -161,7 +177,7 @@ def test_graded_cells_are_locked_and_carry_points(released):
         if cell.cell_type == "code":
             assert settings["locked"] and not settings["solution"]
             assert cell.metadata["editable"] is False
-    assert [c.cell_type for c in cells.values()].count("markdown") == 1
+    assert [c.cell_type for c in cells.values()].count("markdown") == 1  # the question that a person reads
 
 
 def test_release_holds_no_solution_and_no_hidden_test(master, released):
@@ -188,14 +204,15 @@ def test_notebooks_are_stored_without_outputs_and_with_stable_ids(master, releas
                 assert cell.outputs == [] and cell.execution_count is None
 
 
-def test_committed_release_equals_a_rebuild_from_anywhere(tmp_path):
+def test_committed_releases_equal_a_rebuild_from_anywhere(tmp_path):
     course = tmp_path / "some where" / "labs"
     shutil.copytree(running.LABS, course, ignore=shutil.ignore_patterns("release", "gradebook.db", ".*"))
-    assert list(release.build(course)) == [LAB]
-    built = course / "release" / LAB / f"{LAB}.ipynb"
-    assert built.read_bytes() == (running.LABS / "release" / LAB / f"{LAB}.ipynb").read_bytes()
-    assert release.build(course) == {LAB: []}
-    assert str(tmp_path) not in built.read_text() and str(running.REPOSITORY) not in built.read_text()
+    assert list(release.build(course)) == LABS
+    for lab in LABS:
+        built = course / "release" / lab / f"{lab}.ipynb"
+        assert built.read_bytes() == (running.LABS / "release" / lab / f"{lab}.ipynb").read_bytes()
+        assert str(tmp_path) not in built.read_text() and str(running.REPOSITORY) not in built.read_text()
+    assert not any(release.build(course).values())
 
 
 def test_release_follows_its_masters(tmp_path):
@@ -205,9 +222,11 @@ def test_release_follows_its_masters(tmp_path):
     (course / "source" / LAB / "pictures" / "cat.txt").write_text("meow")
     (course / "release" / LAB / "old.txt").write_text("left over")
     (course / "release" / "lab00_gone").mkdir()
-    assert release.build(course) == {LAB: ["pictures/cat.txt", "old.txt"], "lab00_gone": []}
-    left = sorted(p.relative_to(course / "release").as_posix() for p in (course / "release").rglob("*"))
-    assert left == [LAB, f"{LAB}/{LAB}.ipynb", f"{LAB}/pictures", f"{LAB}/pictures/cat.txt"]
+    unchanged = dict.fromkeys(LABS[1:], [])
+    assert release.build(course) == {LAB: ["pictures/cat.txt", "old.txt"], "lab00_gone": [], **unchanged}
+    left = sorted(p.relative_to(course / "release").as_posix() for p in (course / "release" / LAB).rglob("*"))
+    assert left == [f"{LAB}/{LAB}.ipynb", f"{LAB}/pictures", f"{LAB}/pictures/cat.txt"]
+    assert sorted(p.name for p in (course / "release").iterdir()) == LABS
 
 
 def test_a_broken_master_leaves_the_old_release(tmp_path, capsys):

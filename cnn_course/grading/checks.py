@@ -19,16 +19,24 @@ from typing import Any
 
 import numpy as np
 
-from cnn_course.grading import describe
+from cnn_course.grading import describe, rules
 from cnn_course.grading.failure import CheckFailed
 
 Mistakes = Sequence[tuple[Any, str]]
 
 _LARGEST_SHOWN = 16
 
+# The grader draws the inputs of hidden tests afresh for each run: it sets this number and writes it down.
+SEED = 0
+
 # What the latest checks of each function expected, newest first: a result that turns up again was kept from an
 # earlier call, a shape that turns up again was typed into the function. Used for the wording only.
 _EARLIER: dict[str, deque[np.ndarray]] = {}
+
+
+def generator(number: int) -> np.random.Generator:
+    """Random numbers for the inputs of one hidden test; the same ones for the same number and SEED."""
+    return np.random.default_rng([number, SEED])
 
 
 def check(
@@ -53,6 +61,8 @@ def check(
     """
     description = describe.call(name, *arguments, **options)
     got = call(description, function, *arguments, **options)
+    if is_tensor(got):
+        got = np.asarray(got.detach())
     if isinstance(expected, (int, np.integer)):
         check_integer(description, got, expected, mistakes=mistakes, hint=hint)
     else:
@@ -68,12 +78,14 @@ def check(
 def call(description: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Call a student's function on copies of the arguments and return what it returns.
 
-    Warnings and what the function writes to stderr go to stdout, because nbgrader gives no points to a cell that
-    wrote to stderr. Raises CheckFailed if the function raises, or if an array argument has changed.
+    A `networks.Network` among the arguments is passed as the module that it stands for. Warnings and what the function
+    writes to stderr go to stdout, because nbgrader gives no points to a cell that wrote to stderr. Raises CheckFailed
+    if the function raises, uses what the lab's rules forbid, or changes an array or a tensor that it was given.
     """
+    rules.check_source(description, function)
     # The caller's arrays must survive a function that changes its input, or the next comparison would be wrong too.
-    sent = [np.array(value) if isinstance(value, np.ndarray) else value for value in arguments]
-    sent_options = {key: np.array(v) if isinstance(v, np.ndarray) else v for key, v in options.items()}
+    sent = [_sent(value) for value in arguments]
+    sent_options = {key: _sent(value) for key, value in options.items()}
     try:
         with contextlib.redirect_stderr(sys.stdout), warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -89,11 +101,11 @@ def call(description: str, function: Callable[..., Any], *arguments: Any, **opti
         raise CheckFailed(f"{description}: your function stopped with {reason}{_advice(error, text)}") from error
     before = [*enumerate(arguments, start=1), *options.items()]
     for (place, value), after in zip(before, [*sent, *sent_options.values()], strict=True):
-        if isinstance(value, np.ndarray) and not _same_bits(value, after):
+        if (isinstance(value, np.ndarray) or is_tensor(value)) and not _same_bits(value, after):
             which = f"argument {place}" if isinstance(place, int) else f"the argument `{place}`"
             raise CheckFailed(
                 f"{description}: {which} was changed by your function. Whoever calls it may still need that array: "
-                "work on a copy (x.copy()) or build a new array."
+                "work on a copy (x.copy(), or x.clone() of a tensor) or build a new one."
             )
     return got
 
@@ -271,7 +283,25 @@ def _close(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
         return np.abs(a.astype(np.float64) - b) <= tolerance * scale
 
 
-def _same_bits(before: np.ndarray, after: np.ndarray) -> bool:
+def is_tensor(value: Any) -> bool:
+    """Whether it is a torch tensor; asked without importing torch, which the NumPy labs do not need."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _sent(value: Any) -> Any:
+    """A copy of an array or a tensor, the module behind a Network, anything else as it is."""
+    if isinstance(value, np.ndarray):
+        return np.array(value)
+    if is_tensor(value):
+        return value.detach().clone()
+    networks = sys.modules.get("cnn_course.grading.networks")
+    return value.module if networks is not None and isinstance(value, networks.Network) else value
+
+
+def _same_bits(before: Any, after: Any) -> bool:
+    if is_tensor(before):
+        before, after = np.asarray(before.detach()), np.asarray(after.detach())
     return before.shape == after.shape and before.dtype == after.dtype and before.tobytes() == after.tobytes()
 
 

@@ -3,12 +3,13 @@
 import contextlib
 import copy
 import io
+import linecache
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 
-from cnn_course.grading import checks
+from cnn_course.grading import checks, rules
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABS = REPOSITORY / "labs"
@@ -60,6 +61,13 @@ def run(notebook) -> dict[str, str]:
     # What a message says may depend on the checks before it; each notebook has a process of its own.
     checks._EARLIER.clear()
     names = {"__name__": "__main__"}
+    try:
+        return _run(notebook, names)
+    finally:
+        rules.forget()
+
+
+def _run(notebook, names: dict) -> dict[str, str]:
     results = {}
     for cell in notebook.cells:
         if cell.cell_type != "code":
@@ -67,7 +75,10 @@ def run(notebook) -> dict[str, str]:
         message = ""
         try:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as noise:
-                exec(compile(cell.source, grade_id(cell) or cell.id, "exec"), names)
+                file = f"<{grade_id(cell) or cell.id}>"
+                # As IPython does it, so that the source of a function can be looked at.
+                linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
+                exec(compile(cell.source, file, "exec"), names)
             # nbgrader takes all points from a cell that writes to stderr.
             message = noise.getvalue()
         except (Exception, SystemExit) as error:

@@ -1,8 +1,4 @@
-"""What common slips in a convolution would have returned, each with what to tell the student.
-
-Every function returns pairs (array or int, message) for `checks.check(..., mistakes=...)`. The order matters: the first
-pair that matches is shown. Pairs that happen to equal the right answer are ignored by the comparison.
-"""
+"""Lab 01: what common slips in a convolution would have returned."""
 
 from __future__ import annotations
 
