@@ -47,6 +47,18 @@ def train(args: argparse.Namespace) -> int:
     return train_model(args)
 
 
+def labs(args: argparse.Namespace) -> int:
+    from cnn_course.grading.check_lab import check_lab
+
+    return check_lab(repository() / "labs", args.lab, args.notebook)
+
+
+def grade(args: argparse.Namespace) -> int:
+    from cnn_course.grading.grade_command import grade_command
+
+    return grade_command(args, args.course or repository() / "labs")
+
+
 def port_number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 1 to 65535")
@@ -88,7 +100,38 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train", help=about, description="Train a network and write what happened.")
     add_train_arguments(command)
     command.set_defaults(call=train)
+    about = "for students: run a lab's visible tests as the grader will"
+    command = commands.add_parser("labs", help=about)
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+    action = actions.add_parser("check", help="say what passes and what does not")
+    action.add_argument("lab", metavar="LAB", help="such as lab03")
+    action.add_argument("notebook", nargs="?", type=Path, help="your notebook (default: the one in labs/release)")
+    action.set_defaults(call=labs)
+    about = "for instructors: grade a class"
+    command = commands.add_parser("grade", help=about, description="Grade what is new, in a sandbox; safe to repeat.")
+    add_grade_arguments(command)
+    command.set_defaults(call=grade)
     return parser
+
+
+def add_grade_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("lab", metavar="LAB", help="such as lab01")
+    command.add_argument(
+        "--course", type=Path, metavar="DIR", help="folder with source/ and submitted/ (default: labs)"
+    )
+    command.add_argument("--submitted", type=Path, metavar="PATH", help="folder or zip file of a learning platform")
+    command.add_argument("--student-pattern", metavar="RE", help="where the student's name stands in its file names")
+    command.add_argument("--db", metavar="URL", help="gradebook (default: gradebook.db in the course folder)")
+    command.add_argument("--workers", type=int, metavar="N", help="at the same time (default: one for each core)")
+    command.add_argument("--seconds", type=float, default=300, metavar="S", help="for one submission (default: 300)")
+    command.add_argument("--seed", type=int, metavar="N", help="of the hidden inputs (default: drawn once for a lab)")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of a Dask scheduler")
+    command.add_argument("--report", action="store_true", help="write the class view, reports/LAB.html")
+    command.add_argument("--export", type=Path, metavar="FILE", help="write the points as CSV")
+    command.add_argument(
+        "--columns", metavar="A,B", help="of the CSV file, NAME=column renames (default: student,score)"
+    )
+    command.add_argument("--unsafe-no-sandbox", action="store_true", help="run submissions with your own rights")
 
 
 def add_train_arguments(command: argparse.ArgumentParser) -> None:

@@ -39,6 +39,11 @@ def generator(number: int) -> np.random.Generator:
     return np.random.default_rng([number, SEED])
 
 
+def forget() -> None:
+    """Forget earlier checks: for the next submission in the same process."""
+    _EARLIER.clear()
+
+
 def check(
     name: str,
     function: Callable[..., Any],

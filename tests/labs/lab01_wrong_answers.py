@@ -107,7 +107,7 @@ def correlate_1d(x, w, stride=1, padding=0):
             y[i] += w[u] * padded[i * stride + u]
     return y.copy()
 """.strip(),
-        "still there from an earlier call",
+        "earlier call",
         Q2,
     ),
     WrongAnswer("1-D padding missing", "q2-solution", fill(CORRELATE_1D, PADDED="x"), "x is not padded", Q2[1:]),

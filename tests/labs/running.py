@@ -59,7 +59,7 @@ def run(notebook) -> dict[str, str]:
     As in a notebook, an error in one cell does not keep the next from running.
     """
     # What a message says may depend on the checks before it; each notebook has a process of its own.
-    checks._EARLIER.clear()
+    checks.forget()
     names = {"__name__": "__main__"}
     try:
         return _run(notebook, names)

@@ -1,0 +1,189 @@
+"""Runs in the sandbox: one warm process that has imported what a lab needs, and a forked child for each submission.
+
+    python -m cnn_course.grading.host CONTROL-FD numpy torch ...
+
+Importing torch takes seconds, forking a process that has it takes milliseconds. Each child gets namespaces of its own
+(users, processes, mounts, network, System V objects) and an empty /tmp, so submissions that run at the same time or one
+after the other never meet. The warm process itself runs no code of students.
+
+On the control socket the trusted side asks with one byte: F with a socket forks a child that serves on it (answer: its
+pid, 0 if there is none), K with a pid ends that child and all that it started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import os
+import signal
+import socket
+import struct
+import sys
+import traceback
+
+from cnn_course.grading import sandbox
+
+NAMESPACES = 0x10000000 | 0x20000 | 0x8000000 | 0x20000000 | 0x40000000  # user, mount, ipc, pid, net
+_PDEATHSIG, _DUMPABLE, _NO_NEW_PRIVS = 1, 4, 38
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main(arguments: list[str]) -> int:
+    control = socket.socket(fileno=int(arguments[0]))
+    cpu_seconds, isolate = int(arguments[1]), arguments[2] == "isolate"
+    if isolate:
+        sandbox.become_nobody()
+        _prctl(_DUMPABLE, 1)  # lost with root, and without it /proc/self belongs to root
+        _prctl(_NO_NEW_PRIVS, 1)
+        _prctl(_PDEATHSIG, signal.SIGKILL)
+    from cnn_course.grading import student_side  # noqa: F401  (read now, as what a child runs)
+
+    for name in arguments[3:]:
+        with contextlib.suppress(ImportError):  # then the student's cell says so
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # the collector of a child need not touch, and so copy, what was there before
+    control.sendall(b"R")
+    children: dict[int, int] = {}  # the served process: its parent, which waits for it
+    while True:
+        request, fds, _, _ = socket.recv_fds(control, 1 + 4, 1)
+        _reap(children)
+        if not request:
+            for served in children:
+                _kill(served)
+            return 0
+        if request[:1] == b"F" and fds:
+            served = _fork(control, fds[0], cpu_seconds, isolate, children)
+            os.close(fds[0])
+            control.sendall(struct.pack("<i", served))
+        elif request[:1] == b"K" and len(request) == 5:
+            (served,) = struct.unpack("<i", request[1:])
+            if served in children:
+                _kill(served)
+                _kill(children[served])
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(children.pop(served), 0)
+            control.sendall(b"k")
+
+
+def _fork(control: socket.socket, channel: int, cpu_seconds: int, isolate: bool, children: dict[int, int]) -> int:
+    """Start a child that serves a student's functions on `channel`; its pid, or 0."""
+    read, write = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        try:
+            _middle(control, channel, write, cpu_seconds, isolate)
+        except Exception:
+            traceback.print_exc()  # before the student's code runs, standard error is still the instructor's
+        finally:
+            os._exit(1)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read(4)
+    if len(answer) < 4:
+        os.waitpid(parent, 0)
+        return 0
+    (served,) = struct.unpack("<i", answer)
+    children[served] = parent
+    return served
+
+
+def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, isolate: bool) -> None:
+    """Between the warm process and the served one: makes the namespaces, says the pid, waits for the end."""
+    control.close()
+    if isolate:
+        uid, gid = os.geteuid(), os.getegid()
+        if _libc.unshare(NAMESPACES):
+            return
+        for file, line in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            with open(f"/proc/self/{file}", "w") as out:
+                out.write(line)
+    ready_read, ready_write = os.pipe()
+    served = os.fork()
+    if served == 0:
+        try:
+            os.close(write)
+            os.close(ready_read)
+            if isolate:
+                _own_places()
+                _prctl(_PDEATHSIG, signal.SIGKILL)
+            sandbox.limit(cpu_seconds)
+            channel = _only(channel, ready_write)
+            os.write(1, b"!")  # the pipe that stands at 1 until now
+            null = os.open("/dev/null", os.O_RDWR)
+            for fd in (0, 1, 2):
+                os.dup2(null, fd)
+            os.close(null)
+            from cnn_course.grading import student_side
+
+            student_side.serve(socket.socket(fileno=channel))
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(ready_write)
+    os.close(channel)
+    if os.read(ready_read, 1) == b"!":  # set up, and nothing of the student's has run
+        os.write(write, struct.pack("<i", served))
+        os.close(write)
+    os.waitpid(served, 0)
+    os._exit(0)
+
+
+def _only(channel: int, ready: int) -> int:
+    """Close every file but the channel, which becomes 3, and `ready`, which becomes 1."""
+    high = os.dup(channel) if channel < 3 else channel
+    os.dup2(ready, 1)
+    os.dup2(high, 3)
+    os.closerange(4, 1 << 16)
+    return 3
+
+
+def _own_places() -> None:
+    """An empty /tmp, home, /dev/shm and /proc, no capabilities, and none of the calls that could change it."""
+    _mount(None, "/", None, 0x4000 | 0x40000, None)  # private: nothing that happens here shows outside
+    size = f"size={sandbox.TMP_BYTES},mode=1777"
+    for place in ("/tmp", "/home", "/dev/shm"):
+        _mount("tmpfs", place, "tmpfs", 0x2 | 0x4, size)  # no setuid, no devices
+    try:
+        _mount("proc", "/proc", "proc", 0x2 | 0x4 | 0x8, None)
+    except PermissionError:  # where the outer one is partly covered, as in many containers; little needs it
+        _mount("tmpfs", "/proc", "tmpfs", 0x1 | 0x2 | 0x4 | 0x8, "size=4096,mode=555")
+    os.chdir("/tmp")
+    for capability in range(64):
+        _libc.prctl(24, capability, 0, 0, 0)  # from the bounding set; those above the last one fail
+    header, nothing = struct.pack("<Ii", 0x20080522, 0), b"\0" * 24
+    if _libc.capset(header, nothing):
+        raise OSError(ctypes.get_errno(), "capset")
+    sandbox.refuse_system_calls()
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None) -> None:
+    words = [None if word is None else word.encode() for word in (source, target, kind)]
+    if _libc.mount(*words, ctypes.c_ulong(flags), None if options is None else options.encode()):
+        raise OSError(ctypes.get_errno(), f"mount {target}")
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl {option}")
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _reap(children: dict[int, int]) -> None:
+    for served, parent in list(children.items()):
+        if os.waitpid(parent, os.WNOHANG) != (0, 0):
+            del children[served]
+    with contextlib.suppress(ChildProcessError):  # those whose parent has gone before them
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,160 @@
+"""bubblewrap: a read-only system without network, course, other submissions or environment, for code of students.
+
+`command(...)` is the command line, used by `host` (grading) and by `provisioner` (Jupyter kernels). What the sandbox
+gives: Python and its packages, to read; an empty home and /tmp of limited size; process, memory, file and CPU limits;
+no capabilities and an unprivileged user. What it does not: a second kernel. Who breaks Linux's namespaces is out.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import resource
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cnn_course
+
+NOBODY = 65534
+TMP_BYTES = 64 << 20
+FILE_BYTES = 64 << 20
+MEMORY_BYTES = 8 << 30  # of addresses: torch reserves several gigabytes that it never touches
+PROCESSES = 64
+OPEN_FILES = 256
+
+
+class SandboxError(RuntimeError):
+    """There is no sandbox on this machine; the message says why and what to do."""
+
+
+def check() -> None:
+    """Raise SandboxError unless a sandbox starts here."""
+    if shutil.which("bwrap") is None:
+        raise SandboxError(
+            "bubblewrap is missing, and without it students' code would run with your rights. Install it "
+            "(Debian, Ubuntu: sudo apt install bubblewrap) or, if you trust every submission, add --unsafe-no-sandbox."
+        )
+    done = subprocess.run(command(["/usr/bin/env", "true"]), capture_output=True, text=True, timeout=30)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise SandboxError(
+            f"bubblewrap cannot start a sandbox here: {said}. In a container it needs the right to make user "
+            "namespaces (docker run --security-opt seccomp=unconfined). `cnn-course doctor` tries again."
+        )
+
+
+def command(
+    inner: Sequence[str | os.PathLike],
+    *,
+    read: Sequence[Path] = (),
+    write: Sequence[Path] = (),
+    bare_proc: bool = False,
+) -> list[str]:
+    """The command that runs `inner` in a sandbox. read, write: more paths to show there, at the same places.
+
+    bare_proc: show the outer /proc, for a process that runs no foreign code and gives each child a /proc of its own:
+    the kernel allows that only where nothing covers a part of it.
+    """
+    words = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--new-session", "--clearenv", "--as-pid-1"]
+    words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    if os.geteuid() == 0:
+        # Limits on processes do not bind root: `host` and `launch` become nobody before any other code runs.
+        words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        words += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    for name in ("usr", "bin", "sbin", "lib", "lib32", "lib64"):
+        path = Path("/") / name
+        if path.is_symlink():
+            words += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            words += ["--ro-bind", str(path), str(path)]
+    for name in ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "fonts", "localtime"):
+        words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    words += [*(("--bind", "/proc", "/proc") if bare_proc else ("--proc", "/proc")), "--dev", "/dev"]
+    for place, size in (("/dev/shm", TMP_BYTES), ("/tmp", TMP_BYTES), ("/home", 1 << 20)):
+        words += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
+    package = Path(cnn_course.__file__).resolve().parent
+    seen = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent, package, *read}
+    places = [(path, "--ro-bind") for path in sorted(seen) if not path.is_relative_to("/usr")]
+    places += [(path, "--bind") for path in write]
+    for path, how in places:
+        for parent in reversed(path.parents[:-1]):  # nobody has to get through them
+            words += ["--perms", "0755", "--dir", str(parent)]
+        words += [how, str(path), str(path)]
+    environment = {"HOME": "/home", "USER": "student", "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(package.parent), "MPLBACKEND": "agg"}
+    environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    for name, value in environment.items():
+        words += ["--setenv", name, value]
+    return [*words, "--chdir", "/tmp", "--", *map(str, inner)]
+
+
+def become_nobody() -> None:
+    """Give up root for good, where we are root."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def refuse_system_calls() -> None:
+    """Let the calls with which a process makes namespaces, mounts, traces others or loads kernel code fail (seccomp).
+
+    On machines other than x86-64 and ARM64 nothing is refused: the namespaces and the missing capabilities remain.
+    """
+    machine = _CALLS.get(platform.machine())
+    if machine is None:
+        return
+    architecture, clone, clone3, refused = machine
+    load, equal, mask, answer = 0x20, 0x15, 0x45, 0x06  # BPF: load a word, jump if equal, jump if any bit, return
+    allow, refuse, unknown = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
+    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (answer, 0, 0, 0x80000000), (load, 0, 0, 0)]
+    if machine is _CALLS["x86_64"]:  # x32 calls carry this bit
+        program += [(0x35, 0, 1, 0x40000000), (answer, 0, 0, refuse)]
+    program += [part for call in refused for part in ((equal, 0, 1, call), (answer, 0, 0, refuse))]
+    program += [(equal, 0, 1, clone3), (answer, 0, 0, unknown)]  # glibc then uses clone, whose flags can be read
+    program += [(equal, 0, 3, clone), (load, 0, 0, 16), (mask, 0, 1, _NEW_NAMESPACES), (answer, 0, 0, refuse)]
+    program += [(answer, 0, 0, allow)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *step) for step in program))
+    filter_ = struct.pack("<HxxxxxxQ", len(program), ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(22, 2, ctypes.c_char_p(filter_), 0, 0):
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+_NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW... flag
+# architecture, clone, clone3, and: ptrace, mount, umount2, pivot_root, chroot, unshare, setns, keyctl, add_key,
+# request_key, bpf, perf_event_open, userfaultfd, io_uring_setup, kexec_load, init_module, finit_module, open_tree,
+# move_mount, fsopen, mount_setattr, process_vm_readv, process_vm_writev
+_CALLS = {
+    "x86_64": (
+        0xC000003E, 56, 435,
+        (101, 165, 166, 155, 161, 272, 308, 250, 248, 249, 321, 298, 323, 425, 246, 175, 313, 428, 429, 430, 442,
+         310, 311),
+    ),
+    "aarch64": (
+        0xC00000B7, 220, 435,
+        (117, 40, 39, 41, 51, 97, 268, 219, 217, 218, 280, 241, 282, 425, 104, 105, 273, 428, 429, 430, 442, 270, 271),
+    ),
+}  # fmt: skip
+
+
+def limit(cpu_seconds: int) -> None:
+    """Bound what this process and its children can use. It cannot be undone."""
+    for what, most in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_NPROC, PROCESSES),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_CPU, cpu_seconds),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(what)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (most, most))
