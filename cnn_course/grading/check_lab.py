@@ -40,9 +40,8 @@ def check_lab(labs: Path, lab: str, notebook: Path | None = None) -> int:
             print(f"    {line}")
     wrong = [cell for cell in visible if cell.message]
     hidden = sum(cell.most for cell in result.cells if cell.name.endswith("-hidden"))
-    print(
-        f"{len(visible) - len(wrong)} of {len(visible)} visible tests pass; hidden tests ({hidden:g} points) run when graded"
-    )
+    passed = len(visible) - len(wrong)
+    print(f"{passed} of {len(visible)} visible tests pass; hidden tests ({hidden:g} points) run when graded")
     if not sandboxed:
         print("(without the grader's sandbox: bubblewrap does not start here)", file=sys.stderr)
     return 1 if wrong else 0
