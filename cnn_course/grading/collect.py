@@ -81,7 +81,7 @@ def _nbgrader(folder: Path, lab: str) -> list[HandedIn]:
 
 def _of_file(place: Path, path: Path, pattern: str) -> HandedIn | None:
     relative = path.relative_to(place)
-    if any(part.startswith((".", "__MACOSX")) for part in relative.parts):
+    if _hidden(relative.parts):
         return None
     student = _student(relative.as_posix(), pattern)
     if any((place / parent).is_symlink() for parent in [relative, *relative.parents]):
@@ -95,7 +95,7 @@ def _zip(place: Path, pattern: str) -> list[HandedIn | None]:
     with zipfile.ZipFile(place) as archive:
         for member in archive.infolist():
             name = PurePosixPath(member.filename)
-            if name.suffix != ".ipynb" or any(part.startswith((".", "__MACOSX")) for part in name.parts):
+            if name.suffix != ".ipynb" or _hidden(name.parts):
                 continue
             student = _student(member.filename, pattern)
             if stat.S_ISLNK(member.external_attr >> 16):
@@ -114,9 +114,15 @@ def _zip(place: Path, pattern: str) -> list[HandedIn | None]:
     return found
 
 
+def _hidden(parts: tuple[str, ...]) -> bool:
+    """Whether a path is one of those that programs leave for themselves."""
+    return any(part == "__MACOSX" or part.startswith(".") and part.strip(".") for part in parts)
+
+
 def _student(path: str, pattern: str) -> str:
+    path = "/".join(part for part in PurePosixPath(path).parts if part.strip("./"))
     match = re.match(pattern, path)
-    name = match["student"] if match else PurePosixPath(path).parts[0]
+    name = match["student"] if match else path.partition("/")[0]
     name = re.sub(r"[^\w.@ +-]", "_", name.removesuffix(".ipynb")).strip(". ")[:100]
     if not name:
         raise CollectError(f"the name {path!r} does not say whose it is: give a --student-pattern.")

@@ -7,13 +7,16 @@ import csv
 import io
 import os
 import sysconfig
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import nbformat
+from sqlalchemy.exc import SAWarning
 
 from cnn_course.grading.judge import Grade
+from cnn_course.grading.submission import is_graded, is_solution, settings
 from cnn_course.whole_files import write_whole
 
 COLUMNS = ("student", "first_name", "last_name", "email", "score", "max_score", "needs_manual_grade", "late_seconds")
@@ -38,11 +41,20 @@ def opened(url: str) -> Iterator:
 
 
 def register(url: str, lab: str, master: nbformat.NotebookNode) -> None:
-    """Enter a lab and the points of its cells, as nbgrader does when it makes the release."""
+    """Enter a lab and the points of its cells, as nbgrader does when it makes the release; no work if it is there."""
+    from nbgrader.api import MissingEntry
     from nbgrader.preprocessors import SaveCells
 
+    points = {settings(c)["grade_id"]: float(settings(c)["points"]) for c in master.cells if is_graded(c)}
+    solutions = {settings(c)["grade_id"] for c in master.cells if is_solution(c)}
     with opened(url) as book:
-        book.update_or_create_assignment(lab)
+        try:
+            known = book.find_notebook(lab, lab)
+            same = {cell.name: cell.max_score for cell in known.grade_cells} == points
+            if same and {cell.name for cell in known.solution_cells} == solutions:
+                return
+        except MissingEntry:
+            book.update_or_create_assignment(lab)
     resources = {"nbgrader": {"notebook": lab, "assignment": lab, "db_url": url}, "unique_key": lab}
     SaveCells().preprocess(nbformat.from_dict(master), resources)
 
@@ -52,17 +64,29 @@ def save(book, lab: str, student: str, grade: Grade, changed: set[str], timestam
 
     changed: the cells whose answer is another one than at the last grading.
     """
-    book.update_or_create_student(student)
-    submission = book.update_or_create_submission(lab, student, timestamp=timestamp)
-    notebook = next(nb for nb in submission.notebooks if nb.name == lab)
-    found = {row.cell.name: row for row in notebook.grades}
-    for cell in grade.cells:
-        row = found[cell.name]
-        row.auto_score = cell.points
-        row.needs_manual_grade = cell.points is None and (row.manual_score is None or cell.name in changed)
+    with _transaction(book):
+        book.update_or_create_student(student)
+        submission = book.update_or_create_submission(lab, student, timestamp=timestamp)
+        notebook = next(nb for nb in submission.notebooks if nb.name == lab)
+        found = {row.cell.name: row for row in notebook.grades}
+        for cell in grade.cells:
+            row = found[cell.name]
+            row.auto_score = cell.points
+            row.needs_manual_grade = cell.points is None and (row.manual_score is None or cell.name in changed)
+
+
+@contextlib.contextmanager
+def _transaction(book) -> Iterator[None]:
+    """All or nothing: nbgrader's own steps commit one by one, here they only reach the database together."""
+    book.db.commit = book.db.flush
     try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # nbgrader adds rows before it has linked them
+            yield
+        del book.db.commit
         book.db.commit()
-    except Exception:
+    except BaseException:
+        book.db.__dict__.pop("commit", None)
         book.db.rollback()
         raise
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
+import ctypes
+import importlib
+import signal
+import socket
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +25,13 @@ def run(function: Callable[..., Any], tasks: Sequence[Any], workers: int, second
     or takes longer than `seconds`, is tried again, ATTEMPTS times in all; then its result is a RuntimeError. Workers
     end with the process that started them, also when that is killed.
     """
-    context = multiprocessing.get_context("spawn")  # a fork would inherit open databases
     waiting = deque((task, 1) for task in tasks)
     busy: dict[Connection, tuple[Any, Any, int, float]] = {}  # the pipe: process, task, attempt, deadline
     idle: list[tuple[Connection, Any]] = []
     try:
         while waiting or busy:
             while waiting and (idle or len(busy) < workers):
-                pipe, process = idle.pop() if idle else _start(context, function)
+                pipe, process = idle.pop() if idle else _start(function)
                 task, attempt = waiting.popleft()
                 busy[pipe] = (process, task, attempt, time.monotonic() + seconds)
                 pipe.send(task)
@@ -56,28 +61,37 @@ def run(function: Callable[..., Any], tasks: Sequence[Any], workers: int, second
             _end(pipe, process)
 
 
-def _start(context: Any, function: Callable[..., Any]) -> tuple[Connection, Any]:
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, function), daemon=True)
-    process.start()
+def _start(function: Callable[..., Any]) -> tuple[Connection, subprocess.Popen]:
+    ours, theirs = socket.socketpair()
+    # A new interpreter, not a fork: an open database must not be inherited. It needs no importable __main__ either.
+    command = [sys.executable, "-m", "cnn_course.grading.pool", str(theirs.fileno()), function.__module__]
+    process = subprocess.Popen(
+        [*command, function.__qualname__], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+    )
     theirs.close()
-    return ours, process
+    return Connection(ours.detach()), process
 
 
-def _end(pipe: Connection, process: Any) -> None:
+def _end(pipe: Connection, process: subprocess.Popen) -> None:
     pipe.close()  # an idle worker ends by itself, and what it had started with it
-    process.join(5 if process.is_alive() else 0)
-    if process.is_alive():
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
         process.kill()
-        process.join()
+        process.wait()
 
 
-def _work(pipe: Connection, function: Callable[..., Any]) -> None:
+def main(arguments: list[str]) -> int:
+    """A worker: calls a function for each task that comes through the socket with that number."""
+    pipe = Connection(int(arguments[0]))
+    with contextlib.suppress(OSError, AttributeError):  # Linux: end with the process that started this one
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    function = getattr(importlib.import_module(arguments[1]), arguments[2])
     while True:
         try:
             task = pipe.recv()
-        except (EOFError, OSError, KeyboardInterrupt):
-            return
+        except (EOFError, OSError):
+            return 0
         try:
             result = function(task)
         except Exception as error:
@@ -85,4 +99,8 @@ def _work(pipe: Connection, function: Callable[..., Any]) -> None:
         try:
             pipe.send((result,))
         except OSError:
-            return
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
