@@ -231,16 +231,16 @@ def test_killed_in_the_middle_it_goes_on_and_gives_the_same_marks(tmp_path):
         hand_in(course, f"student{i:02d}", notebook)
     command = [sys.executable, "-m", "cnn_course.cli", "grade", "lab01", "--course", str(course), "--seed", "3"]
     process = subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.PIPE, text=True)
-    _wait(lambda: len(list(course.glob("autograded/*/*/grade.json"))) >= 2)
+    wait(lambda: len(list(course.glob("autograded/*/*/grade.json"))) >= 2)
     workers = [child for child, args in graders_of(process.pid).items() if "grading.pool" in args]
     os.kill(workers[-1], signal.SIGKILL)
     done = len(list(course.glob("autograded/*/*/grade.json")))
-    _wait(lambda: len(list(course.glob("autograded/*/*/grade.json"))) >= done + 1)
+    wait(lambda: len(list(course.glob("autograded/*/*/grade.json"))) >= done + 1)
     started = graders_of(process.pid)
     assert len(started) >= 4  # two workers and their hosts
     process.kill()
     process.wait()
-    _wait(lambda: not any(_alive(pid) for pid in started), 10)
+    wait(lambda: not any(_alive(pid) for pid in started), 10)
     first = {path.parts[-3]: path.read_text() for path in course.glob("autograded/*/*/grade.json")}
     assert 3 <= len(first) < 8
     done = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, timeout=300)
@@ -276,7 +276,7 @@ def _alive(pid):
         return False
 
 
-def _wait(condition, seconds=120):
+def wait(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"

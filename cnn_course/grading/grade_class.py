@@ -177,7 +177,11 @@ def _results(tasks: list[Task], workers: int | None, seconds: float, scheduler: 
         from dask.distributed import Client, as_completed
     except ImportError as error:
         raise GradeError("--scheduler needs Dask: pip install 'cnn-course[cluster]'") from error
-    with Client(scheduler) as client:
+    try:
+        client = Client(scheduler, timeout=10)
+    except OSError as error:
+        raise GradeError(f"there is no Dask scheduler at {scheduler}; start one with: dask scheduler") from error
+    with client:
         futures = {client.submit(_grade, task, key=f"{task.student}-{task.seed}", pure=False): task for task in tasks}
         for future in as_completed(futures):
             yield futures[future], future.result() if future.status == "finished" else future.exception()
