@@ -5,5 +5,15 @@ c = get_config()  # noqa: F821  (nbgrader defines it)
 c.CourseDirectory.course_id = "cnn-course"
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 c.ClearSolutions.text_stub = "Write your answer here."
-# A lab runs in seconds; a cell that takes a minute is an endless loop.
-c.Execute.timeout = 60
+
+# `nbgrader autograde` and formgrader's buttons do what `cnn-course grade` does: of a submission only the solution cells
+# are read, they run in a sandbox, and the tests run outside. nbgrader's own steps, which execute the notebook, are out.
+STEPS = "cnn_course.grading.nbgrader_steps"
+c.Autograde.exporter_class = f"{STEPS}.Judge"
+c.Autograde.sanitize_preprocessors = [f"{STEPS}.Refuse"]
+c.Autograde.autograde_preprocessors = [f"{STEPS}.Refuse"]
+c.GenerateFeedback.exporter_class = f"{STEPS}.FeedbackPages"
+# Links that a student left in the exchange are not followed.
+c.ExchangeFactory.collect = f"{STEPS}.Collect"
+# The graded notebooks hold no HTML of students; should one ever, formgrader does not show it as HTML.
+c.HTMLExporter.sanitize_html = True

@@ -67,7 +67,10 @@ def check(
     description = describe.call(name, *arguments, **options)
     got = call(description, function, *arguments, **options)
     if is_tensor(got):
-        got = np.asarray(got.detach())
+        try:
+            got = got.detach().numpy()
+        except (RuntimeError, TypeError):  # sparse, on another device, without values
+            raise CheckFailed(f"{description}: expected an ordinary tensor of numbers, got another kind.") from None
     if isinstance(expected, (int, np.integer)):
         check_integer(description, got, expected, mistakes=mistakes, hint=hint)
     else:

@@ -10,6 +10,7 @@ course/source/LAB/LAB.ipynb is the master and the only authority. For each stude
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import os
@@ -88,29 +89,35 @@ def grade_class(
     seed: int | None = None,
     sandboxed: bool = True,
     scheduler: str | None = None,
+    only: str = "*",
+    again: bool = False,
 ) -> Outcome:
     """Grade what is new or changed, and refresh every feedback page. See the module's first lines for what it writes.
 
     seed: of the hidden inputs; drawn at the first run of a lab, written down, and the same from then on, so that the
     whole class gets the same inputs and a second run the same grades. Another seed grades everybody again.
-    scheduler: the address of a Dask scheduler, to use its workers. Raises GradeError, CollectError or SandboxError.
+    scheduler: the address of a Dask scheduler, to use its workers. only: a pattern for the students' names.
+    again: grade also what has not changed. Raises GradeError, CollectError or SandboxError.
     """
     course = Path(course).resolve()
     lab = find_lab(course, lab)
     path = course / "source" / lab / f"{lab}.ipynb"
     master = nbformat.read(path, as_version=4)
     handed_in = collect.collect(course, lab, submitted, pattern)
+    handed_in = [one for one in handed_in if fnmatch.fnmatchcase(one.student, only)]
     if sandboxed:
         sandbox.check()
     url = gradebook.url_of(course, db)
     gradebook.register(url, lab, master)
+    with gradebook.opened(url) as book:
+        entered = {submission.student.id for submission in book.assignment_submissions(lab)}
     seed = _seed(course, lab, seed)
     tasks, ready, unchanged = [], [], []
     for one in handed_in:
         submission, problem = _taken(one, master)
         fingerprint = _fingerprint(path, submission, problem, seed)
         old = load(course, one.student, lab)
-        if old is not None and old["fingerprint"] == fingerprint:
+        if old is not None and old["fingerprint"] == fingerprint and one.student in entered and not again:
             unchanged.append((one, submission, _grade_of(old)))
         elif problem:
             ready.append((one, submission, fingerprint, _refused(master, problem)))
@@ -135,6 +142,19 @@ def grade_class(
         for one, submission, grade in unchanged:  # a person may have given points or comments since
             _write_feedback(course, lab, master, one.student, submission, grade, book)
     return outcome
+
+
+def refresh_feedback(course: Path, lab: str, *, db: str | None = None, only: str = "*") -> list[str]:
+    """Write the pages again, from the stored results and with what a person gave since; returns the students."""
+    master = nbformat.read(course / "source" / lab / f"{lab}.ipynb", as_version=4)
+    places = sorted((course / "autograded").glob(f"*/{lab}/grade.json"))
+    students = [place.parts[-3] for place in places if fnmatch.fnmatchcase(place.parts[-3], only)]
+    with gradebook.opened(gradebook.url_of(course, db)) as book:
+        for student in students:
+            stored = load(course, student, lab)
+            submission = Submission(stored["sources"])
+            _write_feedback(course, lab, master, student, submission, _grade_of(stored), book)
+    return students
 
 
 def load(course: Path, student: str, lab: str) -> dict | None:

@@ -1,6 +1,6 @@
 """Runs in the sandbox: one warm process that has imported what a lab needs, and a forked child for each submission.
 
-    python -m cnn_course.grading.host CONTROL-FD numpy torch ...
+    python -m cnn_course.grading.host CONTROL-FD CPU-SECONDS MEMORY-BYTES isolate numpy torch ...
 
 Importing torch takes seconds, forking a process that has it takes milliseconds. Each child gets namespaces of its own
 (users, processes, mounts, network, System V objects) and an empty /tmp, so submissions that run at the same time or one
@@ -17,6 +17,7 @@ import ctypes
 import gc
 import importlib
 import os
+import resource
 import signal
 import socket
 import struct
@@ -32,7 +33,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def main(arguments: list[str]) -> int:
     control = socket.socket(fileno=int(arguments[0]))
-    cpu_seconds, isolate = int(arguments[1]), arguments[2] == "isolate"
+    cpu_seconds, memory, isolate = int(arguments[1]), int(arguments[2]), arguments[3] == "isolate"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C ends the trusted side, and that ends this one
     if isolate:
         sandbox.become_nobody()
         _prctl(_DUMPABLE, 1)  # lost with root, and without it /proc/self belongs to root
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> int:
         _prctl(_PDEATHSIG, signal.SIGKILL)
     from cnn_course.grading import student_side  # noqa: F401  (read now, as what a child runs)
 
-    for name in arguments[3:]:
+    for name in arguments[4:]:
         with contextlib.suppress(ImportError):  # then the student's cell says so
             importlib.import_module(name)
     gc.collect()
@@ -55,26 +57,27 @@ def main(arguments: list[str]) -> int:
                 _kill(served)
             return 0
         if request[:1] == b"F" and fds:
-            served = _fork(control, fds[0], cpu_seconds, isolate, children)
+            served = _fork(control, fds[0], cpu_seconds, memory, isolate, children)
             os.close(fds[0])
             control.sendall(struct.pack("<i", served))
         elif request[:1] == b"K" and len(request) == 5:
             (served,) = struct.unpack("<i", request[1:])
             if served in children:
                 _kill(served)
-                _kill(children[served])
                 with contextlib.suppress(ChildProcessError):
-                    os.waitpid(children.pop(served), 0)
+                    os.waitpid(children.pop(served), 0)  # it ends after everything in the child's namespaces
             control.sendall(b"k")
 
 
-def _fork(control: socket.socket, channel: int, cpu_seconds: int, isolate: bool, children: dict[int, int]) -> int:
+def _fork(
+    control: socket.socket, channel: int, cpu_seconds: int, memory: int, isolate: bool, children: dict[int, int]
+) -> int:
     """Start a child that serves a student's functions on `channel`; its pid, or 0."""
     read, write = os.pipe()
     parent = os.fork()
     if parent == 0:
         try:
-            _middle(control, channel, write, cpu_seconds, isolate)
+            _middle(control, channel, write, cpu_seconds, memory, isolate)
         except Exception:
             traceback.print_exc()  # before the student's code runs, standard error is still the instructor's
         finally:
@@ -90,26 +93,33 @@ def _fork(control: socket.socket, channel: int, cpu_seconds: int, isolate: bool,
     return served
 
 
-def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, isolate: bool) -> None:
-    """Between the warm process and the served one: makes the namespaces, says the pid, waits for the end."""
+def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, memory: int, isolate: bool) -> None:
+    """Between the warm process and the served one: makes the namespaces, says the pid, watches until the end."""
     control.close()
+    os.setsid()  # a signal to the own process group reaches across namespaces
+    addresses = _addresses() + memory
     if isolate:
         uid, gid = os.geteuid(), os.getegid()
         if _libc.unshare(NAMESPACES):
             return
-        for file, line in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        lines = [("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")]
+        for file, line in [*lines, ("oom_score_adj", "1000")]:  # if memory runs out, it is this one that ends
             with open(f"/proc/self/{file}", "w") as out:
                 out.write(line)
     ready_read, ready_write = os.pipe()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it waits for _watch
     served = os.fork()
     if served == 0:
         try:
+            os.setsid()
             os.close(write)
             os.close(ready_read)
             if isolate:
                 _own_places()
                 _prctl(_PDEATHSIG, signal.SIGKILL)
-            sandbox.limit(cpu_seconds)
+            sandbox.limit(cpu_seconds, addresses)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             channel = _only(channel, ready_write)
             os.write(1, b"!")  # the pipe that stands at 1 until now
             null = os.open("/dev/null", os.O_RDWR)
@@ -125,11 +135,44 @@ def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, 
             os._exit(0)
     os.close(ready_write)
     os.close(channel)
-    if os.read(ready_read, 1) == b"!":  # set up, and nothing of the student's has run
+    ready = os.read(ready_read, 1) == b"!"  # set up, and nothing of the student's has run
+    if ready:
         os.write(write, struct.pack("<i", served))
-        os.close(write)
-    os.waitpid(served, 0)
+    os.close(write)
+    _watch(served, memory if ready and isolate else 0)
     os._exit(0)
+
+
+def _watch(served: int, memory: int) -> None:
+    """Wait for the end of the served process; bring it about if all in its namespace together hold too much memory.
+
+    The served process has put its own /proc where this one sees it, too. Where it cannot, each process has its limit.
+    """
+    while os.waitpid(served, os.WNOHANG) == (0, 0):
+        signal.sigtimedwait([signal.SIGCHLD], 0.2)
+        # The second count is exact where processes share memory after a fork, and slow.
+        if memory and _held("status", b"RssAnon:", b"RssShmem:") > memory:
+            exact = _held("smaps_rollup", b"Pss_Anon:", b"Pss_Shmem:")
+            if exact > memory or exact == 0:  # old kernels do not say
+                _kill(served)
+
+
+def _held(file: str, *fields: bytes) -> int:
+    total = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/{file}", "rb") as lines:
+                total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith(fields))
+        except PermissionError:  # it hides; so it pays for all
+            total += 1 << 40
+        except OSError:  # it has just ended
+            pass
+    return total
+
+
+def _addresses() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def _only(channel: int, ready: int) -> int:
@@ -144,11 +187,11 @@ def _only(channel: int, ready: int) -> int:
 def _own_places() -> None:
     """An empty /tmp, home, /dev/shm and /proc, no capabilities, and none of the calls that could change it."""
     _mount(None, "/", None, 0x4000 | 0x40000, None)  # private: nothing that happens here shows outside
-    size = f"size={sandbox.TMP_BYTES},mode=1777"
+    size = f"size={sandbox.TMP_BYTES},nr_inodes=10000,mode=1777"
     for place in ("/tmp", "/home", "/dev/shm"):
         _mount("tmpfs", place, "tmpfs", 0x2 | 0x4, size)  # no setuid, no devices
     try:
-        _mount("proc", "/proc", "proc", 0x2 | 0x4 | 0x8, None)
+        _mount("proc", "/proc", "proc", 0x1 | 0x2 | 0x4 | 0x8, None)
     except PermissionError:  # where the outer one is partly covered, as in many containers; little needs it
         _mount("tmpfs", "/proc", "tmpfs", 0x1 | 0x2 | 0x4 | 0x8, "size=4096,mode=555")
     os.chdir("/tmp")
@@ -177,12 +220,11 @@ def _kill(pid: int) -> None:
 
 
 def _reap(children: dict[int, int]) -> None:
-    for served, parent in list(children.items()):
-        if os.waitpid(parent, os.WNOHANG) != (0, 0):
-            del children[served]
-    with contextlib.suppress(ChildProcessError):  # those whose parent has gone before them
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
+    """Forget the children that have ended by themselves."""
+    served = {parent: served for served, parent in children.items()}
+    with contextlib.suppress(ChildProcessError):
+        while ended := os.waitpid(-1, os.WNOHANG)[0]:
+            children.pop(served.get(ended, 0), None)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import contextlib
 import copy
 import io
 import signal
+import textwrap
 import threading
 import time
 import warnings
@@ -21,8 +22,9 @@ import nbformat
 from cnn_course.grading import checks, rules
 from cnn_course.grading.failure import CheckFailed
 from cnn_course.grading.sandbox import SandboxError
-from cnn_course.grading.student import Host, Student
+from cnn_course.grading.student import Student
 from cnn_course.grading.submission import Submission, is_graded, is_solution, settings
+from cnn_course.grading.warm_host import Host
 
 SUBMISSION_SECONDS = 300.0
 _LONGEST_MESSAGE = 4000
@@ -92,23 +94,26 @@ def grade(
     grades = []
     try:
         with _quiet():
-            with contextlib.suppress(CheckFailed):  # then no function is there, and each test says so
+            for cell in master.cells:
+                if _is_setup(cell):
+                    exec(compile(cell.source, "<setup>", "exec"), names)
+            with contextlib.suppress(TimeoutError):  # then functions are missing, and each test says so
                 student.start()
             for cell in master.cells:
-                if cell.cell_type == "code" and _is_setup(cell):
-                    exec(compile(cell.source, "<setup>", "exec"), names)
-                elif is_graded(cell) and cell.cell_type == "code":
+                if is_graded(cell) and cell.cell_type == "code":
                     for known in (name for found in functions.values() for name in found):
                         names.pop(known, None)
                     names.update(student.stubs())
                     grades.append(_run(cell, names, student, functions, start + seconds))
+                    if student.lost is not None:
+                        raise student.lost
                 elif is_graded(cell):
                     grades.append(_for_a_person(cell, submission))
     finally:
         student.stop()
         rules.forget()
         checks.SEED = 0
-    notes = submission.notes + [f"{cell} {problem}." for cell, problem in student.problems.items()]
+    notes = submission.notes + [_plain(f"{cell} {problem}.") for cell, problem in student.problems.items()]
     return Grade(grades, notes, time.monotonic() - start)
 
 
@@ -120,26 +125,29 @@ def _run(
     try:
         with _alarm(deadline - time.monotonic()):
             exec(compile(cell.source, f"<{name}>", "exec"), names)
+        return CellGrade(name, most, most)
     except (SandboxError, KeyboardInterrupt):
         raise
     except CheckFailed as error:
-        lines = getattr(error.__cause__, "student_lines", [])
-        return CellGrade(name, 0.0, most, str(error)[:_LONGEST_MESSAGE], lines)
+        message, lines = str(error), getattr(error.__cause__, "student_lines", [])
     except NameError as error:
-        return CellGrade(name, 0.0, most, _undefined(error, student, functions))
+        message, lines = _undefined(error, student, functions), []
     except BaseException as error:  # whatever an odd answer did to the test
-        message = f"The test could not go on with what came back: {type(error).__name__}: {error}"
-        return CellGrade(name, 0.0, most, message[:_LONGEST_MESSAGE])
-    return CellGrade(name, most, most)
+        message, lines = f"The test could not go on with what came back: {type(error).__name__}: {error}", []
+    return CellGrade(name, 0.0, most, _plain(message)[:_LONGEST_MESSAGE], [_plain(line) for line in lines])
+
+
+def _plain(text: str) -> str:
+    """Text for a page, a notebook and a terminal: no control characters, no lone surrogates."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def _undefined(error: NameError, student: Student, functions: dict[str, list[str]]) -> str:
     for cell, names in functions.items():
         if error.name in names:
-            problem = student.problems.get(cell)
-            why = f"its cell stopped with {problem}" if problem else "its cell does not define it"
-            return f"{error.name} is not there: {why}."[:_LONGEST_MESSAGE]
-    return f"NameError: {error}"[:_LONGEST_MESSAGE]
+            return f"{error.name} is not there: its cell {student.problems.get(cell, 'does not define it')}."
+    return f"NameError: {error}"
 
 
 def _for_a_person(cell: nbformat.NotebookNode, submission: Submission) -> CellGrade:
@@ -179,7 +187,7 @@ def _alarm(seconds: float) -> Iterator[None]:
         raise CheckFailed("the time for this submission is over.")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1))
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1), 1.0)  # again, if the first is lost in a clean-up
     try:
         yield
     finally:
@@ -203,7 +211,7 @@ def graded_notebook(master: nbformat.NotebookNode, submission: Submission, resul
             cell.outputs, cell.execution_count = [], None
             found = grades.get(name)
             if found is not None and found.message:
-                lines = found.message.split("\n") + [f"  {line}" for line in found.lines]
+                lines = _wrapped(found.message) + [f"  {line}" for line in found.lines]
                 cell.outputs = [
                     nbformat.v4.new_output("error", ename="CheckFailed", evalue=found.message, traceback=lines)
                 ]
@@ -214,4 +222,9 @@ def _as_text(answer: str) -> str:
     fence = "~~~~"
     while fence in answer:
         fence += "~"
-    return f"{fence}text\n{answer}\n{fence}"
+    return "\n".join([f"{fence}text", *_wrapped(answer), fence])
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines that fit formgrader's page, which shows text as it stands."""
+    return [part for line in text.split("\n") for part in textwrap.wrap(line, 100) or [""]]

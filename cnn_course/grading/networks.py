@@ -95,7 +95,7 @@ def _load(module: nn.Module, weights: list[np.ndarray]) -> None:
 
 def _state(module: nn.Module) -> list[np.ndarray]:
     tensors = [p for p in module.parameters() if p.requires_grad] + list(module.buffers())
-    return [np.array(tensor.detach().cpu()) for tensor in tensors]
+    return [tensor.detach().cpu().numpy().copy() for tensor in tensors]
 
 
 def _forward(module: nn.Module, x: np.ndarray, training: bool) -> np.ndarray:
@@ -103,7 +103,7 @@ def _forward(module: nn.Module, x: np.ndarray, training: bool) -> np.ndarray:
     module.train(training)
     try:
         with torch.no_grad():
-            return np.array(module(torch.from_numpy(np.array(x))))
+            return module(torch.from_numpy(np.array(x))).numpy().copy()
     finally:
         module.train(before)
 
@@ -114,7 +114,7 @@ def _gradients(module: nn.Module, images: np.ndarray, labels: np.ndarray) -> lis
     loss = F.cross_entropy(module(torch.from_numpy(np.array(images))), torch.from_numpy(np.array(labels)))
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     zeros = (torch.zeros_like(p) for p in parameters)
-    return [np.array((g if g is not None else z).detach()) for g, z in zip(found, zeros, strict=True)]
+    return [(g if g is not None else z).detach().numpy().copy() for g, z in zip(found, zeros, strict=True)]
 
 
 # What may be asked of a module, there where it lives.

@@ -92,6 +92,8 @@ def command(
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     for name, value in environment.items():
         words += ["--setenv", name, value]
+    # bubblewrap's own mounts belong to whoever starts it, who may be the user that runs the inner command.
+    words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [*words, "--chdir", "/tmp", "--", *map(str, inner)]
 
 
@@ -104,14 +106,16 @@ def become_nobody() -> None:
 
 
 def refuse_system_calls() -> None:
-    """Let the calls with which a process makes namespaces, mounts, traces others or loads kernel code fail (seccomp).
+    """Let calls fail (seccomp) with which a process makes namespaces or mounts, traces others, or loads kernel code.
 
-    On machines other than x86-64 and ARM64 nothing is refused: the namespaces and the missing capabilities remain.
+    So do those that hide memory from who counts it, and sockets of kinds that no network namespace holds back (those
+    between a virtual machine and its host, for one). On machines other than x86-64 and ARM64 nothing is refused: the
+    namespaces and the missing capabilities remain.
     """
     machine = _CALLS.get(platform.machine())
     if machine is None:
         return
-    architecture, clone, clone3, refused = machine
+    architecture, clone, clone3, socket, refused = machine
     load, equal, mask, answer = 0x20, 0x15, 0x45, 0x06  # BPF: load a word, jump if equal, jump if any bit, return
     allow, refuse, unknown = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
     program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (answer, 0, 0, 0x80000000), (load, 0, 0, 0)]
@@ -120,7 +124,9 @@ def refuse_system_calls() -> None:
     program += [part for call in refused for part in ((equal, 0, 1, call), (answer, 0, 0, refuse))]
     program += [(equal, 0, 1, clone3), (answer, 0, 0, unknown)]  # glibc then uses clone, whose flags can be read
     program += [(equal, 0, 3, clone), (load, 0, 0, 16), (mask, 0, 1, _NEW_NAMESPACES), (answer, 0, 0, refuse)]
-    program += [(answer, 0, 0, allow)]
+    program += [(equal, 0, len(_SOCKETS) + 2, socket), (load, 0, 0, 16)]
+    program += [(equal, len(_SOCKETS) - i, 0, family) for i, family in enumerate(_SOCKETS)]
+    program += [(answer, 0, 0, refuse), (answer, 0, 0, allow)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *step) for step in program))
     filter_ = struct.pack("<HxxxxxxQ", len(program), ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -129,26 +135,28 @@ def refuse_system_calls() -> None:
 
 
 _NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW... flag
-# architecture, clone, clone3, and: ptrace, mount, umount2, pivot_root, chroot, unshare, setns, keyctl, add_key,
+_SOCKETS = (1, 2, 10, 16)  # Unix, IP, IPv6, netlink
+# architecture, clone, clone3, socket, and: ptrace, mount, umount2, pivot_root, chroot, unshare, setns, keyctl, add_key,
 # request_key, bpf, perf_event_open, userfaultfd, io_uring_setup, kexec_load, init_module, finit_module, open_tree,
-# move_mount, fsopen, mount_setattr, process_vm_readv, process_vm_writev
+# move_mount, fsopen, mount_setattr, process_vm_readv, process_vm_writev, memfd_create, shmget, syslog
 _CALLS = {
     "x86_64": (
-        0xC000003E, 56, 435,
+        0xC000003E, 56, 435, 41,
         (101, 165, 166, 155, 161, 272, 308, 250, 248, 249, 321, 298, 323, 425, 246, 175, 313, 428, 429, 430, 442,
-         310, 311),
+         310, 311, 319, 29, 103),
     ),
     "aarch64": (
-        0xC00000B7, 220, 435,
-        (117, 40, 39, 41, 51, 97, 268, 219, 217, 218, 280, 241, 282, 425, 104, 105, 273, 428, 429, 430, 442, 270, 271),
+        0xC00000B7, 220, 435, 198,
+        (117, 40, 39, 41, 51, 97, 268, 219, 217, 218, 280, 241, 282, 425, 104, 105, 273, 428, 429, 430, 442, 270, 271,
+         279, 194, 116),
     ),
 }  # fmt: skip
 
 
-def limit(cpu_seconds: int) -> None:
-    """Bound what this process and its children can use. It cannot be undone."""
+def limit(cpu_seconds: int, memory: int = MEMORY_BYTES) -> None:
+    """Bound what this process and its children can use, each of them. It cannot be undone."""
     for what, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_FSIZE, FILE_BYTES),
         (resource.RLIMIT_NPROC, PROCESSES),
         (resource.RLIMIT_NOFILE, OPEN_FILES),

@@ -50,7 +50,7 @@ def find(folder: Path, lab: str) -> tuple[Path, list[str]]:
     wanted = folder / f"{lab}.ipynb"
     if os.path.lexists(wanted):
         return wanted, []
-    found = sorted(p for p in folder.iterdir() if p.suffix == ".ipynb" and not p.name.startswith("."))
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".ipynb" and not p.name.startswith("."))
     if len(found) == 1:
         return found[0], [f"The file is called {_shown(found[0].name)}; {lab}.ipynb was expected."]
     if not found:

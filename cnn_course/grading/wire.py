@@ -8,6 +8,7 @@ objects, eight terabytes that are one number broadcast) is sent as its kind, so 
 
 from __future__ import annotations
 
+import builtins
 import json
 import math
 import re
@@ -20,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
-LARGEST_HEADER = 1 << 20
+LARGEST_HEADER = 1 << 21
 LARGEST_ARRAYS = 1 << 28  # bytes in one frame
 _DEEPEST = 20
 _LONGEST_TEXT = 10_000
+_MOST_AXES = 64
+_LARGEST_ITEM = 1 << 16  # bytes of one text in an array of texts
 _NUMBERS = "biuf"
 _DTYPE = re.compile(r"[<>|=]?[?biufcSUOVmM]\d{0,8}(\[[a-z]+\])?")
 
@@ -45,11 +48,13 @@ def send(channel: socket.socket, message: dict[str, Any], arrays: Sequence[np.nd
         channel.sendall(struct.pack("<I", len(header)) + header)
         for array in arrays:
             channel.sendall(memoryview(np.ascontiguousarray(array)).cast("B") if array.nbytes else b"")
+    except TimeoutError as error:
+        raise TimedOut("nothing was taken in time") from error
     except OSError as error:
         raise WireError(f"the other side has gone ({error})") from error
 
 
-def receive(channel: socket.socket, seconds: float | None = None) -> tuple[dict[str, Any], list[bytes]]:
+def receive(channel: socket.socket, seconds: float | None = None) -> tuple[dict[str, Any], list[bytearray]]:
     """The next frame: its header and the bytes of its arrays. Raises WireError for anything else within `seconds`."""
     deadline = None if seconds is None else time.monotonic() + seconds
     (length,) = struct.unpack("<I", _read(channel, 4, deadline))
@@ -60,11 +65,16 @@ def receive(channel: socket.socket, seconds: float | None = None) -> tuple[dict[
     except (ValueError, RecursionError) as error:
         raise WireError("the header is not JSON") from error
     sizes = message.pop("sizes", None) if isinstance(message, dict) else None
-    if not isinstance(sizes, list) or not all(type(n) is int and n >= 0 for n in sizes):
+    if not isinstance(sizes, list) or not all(type(n) is int and 0 <= n <= LARGEST_ARRAYS for n in sizes):
         raise WireError("the header does not say how large its arrays are")
     if len(sizes) > 10_000 or sum(sizes) > LARGEST_ARRAYS:
         raise WireError(f"{len(sizes)} arrays of {sum(sizes)} bytes; {LARGEST_ARRAYS} bytes are allowed")
     return message, [_read(channel, n, deadline) for n in sizes]
+
+
+def clean(text: str) -> str:
+    """The text without lone surrogates, which no file or database takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _read(channel: socket.socket, count: int, deadline: float | None) -> bytearray:
@@ -116,20 +126,26 @@ def pack(value: Any, arrays: list[np.ndarray], modules: Any = None, depth: int =
 
 
 def _pack_array(array: np.ndarray, arrays: list[np.ndarray], kind: str) -> dict[str, Any]:
-    found = {kind: list(array.shape), "dtype": array.dtype.str if array.dtype.names is None else "|V1"}
+    plain = array.dtype.names is None and array.dtype.itemsize <= _LARGEST_ITEM
+    found = {kind: list(array.shape), "dtype": array.dtype.str if plain else "|V1"}
     if array.dtype.kind in _NUMBERS and array.nbytes + sum(a.nbytes for a in arrays) <= LARGEST_ARRAYS // 2:
         arrays.append(np.ascontiguousarray(array))
         found["at"] = len(arrays) - 1
     return found
 
 
-def unpack(value: Any, payloads: list[bytes], module: Any = None, depth: int = 0) -> Any:
+def unpack(value: Any, payloads: list[bytearray | None], module: Any = None, depth: int = 0) -> Any:
     """The value that `pack` was given, made of untrusted parts. module(number) stands for a module on the other side.
 
-    Raises WireError for anything that `pack` does not make.
+    Takes what it uses out of `payloads`: the bytes of an array belong to one array. Raises WireError for anything that
+    `pack` does not make.
     """
-    if value is None or type(value) in (bool, int, str):
+    if value is None or type(value) is bool:
         return value
+    if type(value) is int and abs(value) < 1 << 62:
+        return value
+    if type(value) is str:
+        return clean(value)
     if type(value) is not dict or depth > _DEEPEST + 1:
         raise WireError("not a packed value")
     match value:
@@ -147,11 +163,11 @@ def unpack(value: Any, payloads: list[bytes], module: Any = None, depth: int = 0
         case {"dict": list(items), **rest} if not rest:
             if not all(isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is str for pair in items):
                 raise WireError("not a packed dict")
-            return {key: unpack(item, payloads, module, depth + 1) for key, item in items}
+            return {clean(key): unpack(item, payloads, module, depth + 1) for key, item in items}
         case {"kind": str(name), **rest} if not rest:
             # A value of a class of that name: enough to say "got a function".
             return type(re.sub(r"\W", "_", name)[:40] or "object", (), {})()
-        case {"module": int(number), **rest} if not rest and module is not None:
+        case {"module": int(number), **rest} if not rest and module is not None and 0 <= number < 1 << 31:
             return module(number)
         case {"array": list(shape), "dtype": str(dtype), **rest}:
             return _unpack_array(shape, dtype, rest, payloads)
@@ -163,27 +179,45 @@ def unpack(value: Any, payloads: list[bytes], module: Any = None, depth: int = 0
             array = _unpack_array(shape, dtype, rest, payloads)
             try:
                 return torch.from_numpy(array if array.flags.writeable else array.reshape(-1)[:0].copy())
-            except TypeError as error:
+            except (TypeError, ValueError) as error:
                 raise WireError("not a tensor") from error
     raise WireError("not a packed value")
 
 
-def _unpack_array(shape: list, dtype: str, rest: dict, payloads: list[bytes]) -> np.ndarray:
-    if len(shape) > 32 or not all(type(n) is int and 0 <= n < 1 << 62 for n in shape):
+def _unpack_array(shape: list, dtype: str, rest: dict, payloads: list[bytearray | None]) -> np.ndarray:
+    if len(shape) > _MOST_AXES or not all(type(n) is int and 0 <= n < 1 << 62 for n in shape):
         raise WireError("not a shape")
     if not _DTYPE.fullmatch(dtype):
         raise WireError("not a dtype")
     try:
         kind = np.dtype(dtype)
-    except (TypeError, ValueError) as error:
-        raise WireError("not a dtype") from error
-    if not rest:  # too large, or not numbers: the shape and the dtype are all that there is
-        if kind.itemsize > 1 << 20 or math.prod(shape) >= 1 << 62:
-            raise WireError("not a shape")
-        return np.broadcast_to(np.zeros((), kind), shape)
-    at = rest.get("at")
-    if set(rest) != {"at"} or type(at) is not int or not 0 <= at < len(payloads) or kind.kind not in _NUMBERS:
-        raise WireError("not an array")
-    if math.prod(shape) * kind.itemsize != len(payloads[at]):
-        raise WireError("an array's shape does not fit its bytes")
-    return np.frombuffer(bytearray(payloads[at]), kind).reshape(shape)
+        if kind.itemsize > _LARGEST_ITEM:
+            raise WireError("not a dtype")
+        if not rest:  # too large, or not numbers: the shape and the dtype are all that there is
+            return np.broadcast_to(np.zeros((), kind), shape)
+        at = rest.get("at")
+        if set(rest) != {"at"} or type(at) is not int or not 0 <= at < len(payloads) or kind.kind not in _NUMBERS:
+            raise WireError("not an array")
+        data, payloads[at] = payloads[at], None
+        if data is None or math.prod(shape) * kind.itemsize != len(data):
+            raise WireError("an array's shape does not fit its bytes")
+        return np.frombuffer(data, kind).reshape(shape)
+    except (TypeError, ValueError, MemoryError) as error:  # NumPy's own limits
+        raise WireError("not an array") from error
+
+
+def unpack_error(found: Any) -> BaseException:
+    """An exception of the name and text that came; of the same class if that is one of Python's own.
+
+    Its `student_lines` are the lines of the student's code that led to it. Raises WireError.
+    """
+    match found:
+        case {"type": str(name), "text": str(text), "lines": list(lines)} if name.isidentifier():
+            known = getattr(builtins, name, None)
+            usable = isinstance(known, type) and issubclass(known, (Exception, SystemExit))
+            base = known if usable and not issubclass(known, (UnicodeError, BaseExceptionGroup)) else Exception
+            said = clean(text[:1000])
+            error = type(name[:40], (base,), {"__str__": lambda self: said, "__module__": "builtins"})()
+            error.student_lines = [clean(str(line)[:200]) for line in lines[:5]]
+            return error
+    raise WireError("not an error")

@@ -1,0 +1,381 @@
+"""Lab 07: what common slips in the blocks of VGG, GoogLeNet and ResNet would have returned, and the right blocks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from cnn_course.grading import checks
+from cnn_course.grading.failure import CheckFailed
+from cnn_course.grading.mistakes import parameters
+from cnn_course.grading.mistakes.parameters import Shapes, changed, shapes
+from cnn_course.grading.networks import Network
+from cnn_course.models import resnet, vgg
+
+Variants = Iterator[tuple[nn.Module, str]]
+
+_NO_BIAS = "A convolution in front of a batch norm needs no bias (the norm has one): bias=False."
+
+
+def basic(c_in: int, channels: int, stride: int) -> nn.Module:
+    """The right basic block, with a projection exactly where the shape changes."""
+    return resnet.BasicBlock(c_in, channels, stride, _projection(c_in, channels, stride))
+
+
+def bottle(c_in: int, width: int, stride: int) -> nn.Module:
+    """The right bottleneck block, in torchvision's form."""
+    return resnet.Bottleneck(c_in, width, stride, _projection(c_in, 4 * width, stride))
+
+
+def check_outputs(
+    net: Network, right: nn.Module, x: np.ndarray, variants: Callable[[nn.Module], Variants], hint: str = ""
+) -> None:
+    """Raise CheckFailed unless `net` and `right`, with the same weights, make the same of x, in both modes.
+
+    variants: wrong modules with the weights of `right`, and what to tell the student who has built one.
+    """
+    for training in (False, True):
+        # In training mode a norm changes when it is used, so wrong networks are copies from before. They are run only
+        # if an answer is wrong: check_array takes them one by one.
+        fresh = copy.deepcopy(right)
+        expected, got = parameters.output(right, x, training=training), net.forward(x, training=training)
+        description = f"{net.description}(x){' in training mode' if training else ''}"
+        wrong = _outputs(fresh, variants, x, training)
+        checks.check_array(description, got, expected, mistakes=wrong, hint=hint, tolerance=1e-4)
+    if any(True for _ in right.buffers()):
+        again, expected = net.forward(x), parameters.output(right, x)
+        hint = "each norm keeps running means of what it saw in training; is each of them used once in a pass?"
+        checks.check_array(f"{net.description}(x), after a pass in training mode", again, expected, hint=hint)
+
+
+def stage_shapes(count: int, c_in: int, c_out: int) -> list[tuple[Shapes, str]]:
+    def stack(*pairs: tuple[int, int], kernel: int = 3, tensors: int = 2) -> Shapes:
+        return [s for i, o in pairs for s in ((o, i, kernel, kernel), (o,))[:tensors]]
+
+    right = [(c_in if i == 0 else c_out, c_out) for i in range(count)]
+    found = [
+        (stack(*right, tensors=1), "The convolutions have no bias: leave bias at its default, True."),
+        (stack(*right, kernel=5), "The kernels are 5 x 5: VGG has 3 x 3 throughout."),
+        (stack(*right[:1]), "There is always one convolution: use `count`."),
+        (stack(*right[:2]), "There are always two convolutions: use `count`."),
+        (stack(*right, (c_out, c_out)), "There is one convolution too many."),
+        (
+            stack(*[(c_in, c_in)] * (count - 1), (c_in, c_out)),
+            "The first convolution changes the channels, not the last.",
+        ),
+        (shapes(vgg.stage(count, c_in, c_out, batch_norm=True)), "No batch norm here: the paper had none."),
+    ]
+    return _unlike(stack(*right), found)
+
+
+def stages(right: nn.Module) -> Variants:
+    names = [name for name, layer in right.named_children() if isinstance(layer, nn.ReLU)]
+    gone = {name: nn.Identity() for name in names}
+    yield changed(right, gone), "It looks as if there is no ReLU: one follows each convolution."
+    yield changed(right, dict(list(gone.items())[:-1])), "It looks as if only the last convolution has a ReLU."
+    yield changed(right, {names[-1]: nn.Identity()}), "It looks as if the last convolution has no ReLU."
+    pool = str(len(right) - 1)
+    yield changed(right, {pool: nn.AvgPool2d(2)}), "It looks as if the pool averages; it takes the maximum."
+    yield changed(right, {pool: nn.Identity()}), "It looks as if the pool is missing: it halves both sides."
+    yield changed(right, {pool: nn.MaxPool2d(3, 2, 1)}), "The pool looks at 3 x 3; VGG's looks at 2 x 2."
+    unpadded = copy.deepcopy(right)
+    for layer in unpadded:
+        if isinstance(layer, nn.Conv2d):
+            layer.padding = (0, 0)
+    yield unpadded, "It looks as if the convolutions are not padded: padding=1 keeps the size."
+    each = copy.deepcopy(right)
+    for name in names[:-1]:
+        each = changed(each, {name: nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))})
+    yield each, "It looks as if there is a pool after each convolution: there is one, at the end."
+
+
+def inception_shapes(
+    c_in: int, one: int, reduce3: int, three: int, reduce5: int, five: int, pool: int
+) -> list[tuple[Shapes, str]]:
+    def block(kernel: int = 5, pooled: int = c_in) -> Shapes:
+        convs = ((c_in, one, 1), (c_in, reduce3, 1), (reduce3, three, 3), (c_in, reduce5, 1))
+        convs = (*convs, (reduce5, five, kernel), (pooled, pool, 1))
+        return [s for i, o, k in convs for s in ((o, i, k, k), (o,))]
+
+    right = block()
+    naive = [(c_in, one, 1), (c_in, three, 3), (c_in, five, 5)]
+    found = [
+        (block(kernel=3), "The large kernel is 3 x 3, the slip of torchvision's network; it is 5 x 5 here."),
+        (right[:-2], "The convolution behind the pool is missing: it brings c_in channels to `pool`."),
+        ([s for i, o, k in naive for s in ((o, i, k, k), (o,))], "The 1 x 1 convolutions that squeeze are missing."),
+        (
+            [s for i, o, k in [*naive, (c_in, pool, 1)] for s in ((o, i, k, k), (o,))],
+            "The 1 x 1 convolutions in front of the 3 x 3 and the 5 x 5 are missing.",
+        ),
+        (right[::2], "The convolutions have no bias: leave bias at its default, True."),
+    ]
+    return _unlike(right, found)
+
+
+def inceptions(right: nn.Module) -> Variants:
+    relus = [name for name, layer in right.named_modules() if isinstance(layer, nn.ReLU)]
+    gone = {name: nn.Identity() for name in relus}
+    squeezes = [name for name in relus if name in ("three.0.relu", "five.0.relu")]
+    yield changed(right, gone), "It looks as if there is no ReLU: one follows each convolution."
+    yield changed(right, {n: gone[n] for n in squeezes}), "It looks as if the squeezing convolutions have no ReLU."
+    last = {n: gone[n] for n in relus if n not in squeezes}
+    yield changed(right, last), "It looks as if the last convolution of each branch has no ReLU."
+    yield changed(right, {"pool.0": nn.AvgPool2d(3, 1, 1)}), "It looks as if the pool averages; it takes the maximum."
+    yield changed(right, {"pool.0": nn.Identity()}), "It looks as if the pool is missing in the fourth branch."
+    behind = copy.deepcopy(right)
+    behind.pool = nn.Sequential(behind.pool[1], behind.pool[0])
+    yield behind, "It looks as if the pool stands behind its 1 x 1 convolution; it stands in front of it."
+    branches = ("one", "three", "five", "pool")
+    other = "It looks as if the branches are stacked in another order: one, three, five, pool."
+    yield _forward(right, lambda b, x: torch.cat([getattr(b, n)(x) for n in branches[::-1]], dim=1)), other
+    yield _forward(right, lambda b, x: torch.cat([getattr(b, n)(x) for n in ("pool", *branches[:3])], dim=1)), other
+    yield (
+        _forward(right, lambda b, x: torch.cat([getattr(b, n)(x) for n in branches[:3]], dim=1)),
+        ("It looks as if the fourth branch, with the pool, is not stacked."),
+    )
+    high = "It looks as if the branches are stacked along the height; channels are axis 1."
+    yield _forward(right, lambda b, x: torch.cat([getattr(b, n)(x) for n in branches], dim=2)), high
+    total = "It looks as if the branches are added; stack them along the channels with torch.cat."
+    yield _forward(right, lambda b, x: sum(getattr(b, n)(x) for n in branches)), total
+
+
+def residual_shapes(right: nn.Module, c_in: int, c_out: int) -> list[tuple[Shapes, str]]:
+    """Of blocks that are nearly `right`, a basic or a bottleneck block."""
+    layers = [s for name, p in right.named_parameters() for s in [tuple(p.shape)] if "downsample" not in name]
+    projection = [(c_out, c_in, 1, 1), (c_out,), (c_out,)]
+    with_biases = [s for shape in shapes(right) for s in ([shape, shape[:1]] if len(shape) > 1 else [shape])]
+    never = "There is no projection, but the shape changes here: x cannot be added as it is."
+    always = "There is a projection, but x has the right shape here: add x itself."
+    found = [
+        (layers, never),
+        ([*layers, *projection], always),
+        ([*layers, *projection[:1]], "The projection has no batch norm." if right.downsample is not None else always),
+        ([*projection, *layers], "The projection is listed first: put it into the module behind the other layers."),
+        (with_biases, _NO_BIAS),
+        ([s for s in shapes(right) if len(s) > 1], "The batch norms are missing: one follows each convolution."),
+    ]
+    return _unlike(shapes(right), found)
+
+
+def bottleneck_shapes(right: nn.Module, c_in: int, width: int) -> list[tuple[Shapes, str]]:
+    def convs(*sizes: tuple[int, int, int]) -> Shapes:
+        return [s for i, o, k in sizes for s in ((o, i, k, k), (o,), (o,))]
+
+    narrow = convs((c_in, width, 1), (width, width, 3), (width, width, 1))
+    wide = convs((c_in, 4 * width, 1), (4 * width, 4 * width, 3), (4 * width, 4 * width, 1))
+    expansion = "The last 1 x 1 convolution gives `width` channels: it gives four times as many."
+    squeeze = "The 3 x 3 convolution works on 4·width channels: the first 1 x 1 squeezes to `width`."
+    found = [(narrow, expansion), (wide, squeeze)]
+    found += [
+        (some + convs((c_in, o, 1)), text) for some, o, text in ((narrow, width, expansion), (wide, 4 * width, squeeze))
+    ]
+    return [*residual_shapes(right, c_in, 4 * width), *_unlike(shapes(right), found)]
+
+
+def basics(right: nn.Module) -> Variants:
+    def inner(b: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return b.bn2(b.conv2(F.relu(b.bn1(b.conv1(x)))))
+
+    yield from _additions(right, inner)
+    yield (
+        _forward(right, lambda b, x: F.relu(b.bn2(b.conv2(b.bn1(b.conv1(x)))) + _shortcut(b, x))),
+        "It looks as if the ReLU between the two convolutions is missing.",
+    )
+    late = copy.deepcopy(right)
+    late.conv1.stride, late.conv2.stride = late.conv2.stride, late.conv1.stride
+    yield late, "It looks as if the second convolution has the stride; the first one has it."
+
+
+def bottlenecks(right: nn.Module) -> Variants:
+    def inner(b: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return b.bn3(b.conv3(F.relu(b.bn2(b.conv2(F.relu(b.bn1(b.conv1(x))))))))
+
+    yield from _additions(right, inner)
+    early, late = copy.deepcopy(right), copy.deepcopy(right)
+    early.conv1.stride, early.conv2.stride = right.conv2.stride, (1, 1)
+    late.conv3.stride, late.conv2.stride = right.conv2.stride, (1, 1)
+    yield (
+        early,
+        (
+            "It looks as if the first 1 x 1 has the stride, as in the paper, and skips three pixels of four; here the "
+            "3 x 3 has it."
+        ),
+    )
+    yield late, "It looks as if the last 1 x 1 has the stride; the 3 x 3 has it."
+
+    def one_relu_short(b: nn.Module, x: torch.Tensor, first: bool) -> torch.Tensor:
+        out = b.bn1(b.conv1(x))
+        out = b.bn2(b.conv2(out if first else F.relu(out)))
+        return F.relu(b.bn3(b.conv3(F.relu(out) if first else out)) + _shortcut(b, x))
+
+    yield _forward(right, lambda b, x: one_relu_short(b, x, True)), "It looks as if the first ReLU is missing."
+    yield _forward(right, lambda b, x: one_relu_short(b, x, False)), "It looks as if the second ReLU is missing."
+
+
+def cifar_shapes(depth: int, width: int, classes: int) -> Iterator[tuple[Shapes, str]]:
+    def other(depth: int = depth, width: int = width, classes: int = classes) -> Shapes:
+        return shapes(resnet.resnet_cifar(depth, width, classes=classes))
+
+    right, n = other(), f"depth {depth} = 6n + 2 has n = {depth // 6}"
+    yield other(depth + 6), f"There is one block too many in each stage: {n}."
+    if depth > 8:
+        yield other(depth - 6), f"There is one block too few in each stage: {n}."
+    if depth != 20:
+        yield other(20), "The depth is always 20: use `depth`."
+    if width != 16:
+        yield other(width=16), "The width is always 16: use `width`."
+    if classes != 10:
+        yield other(classes=10), "There are always 10 outputs: use `classes`."
+    yield other(width=2 * width), "Every stage is twice as wide as asked for."
+    yield [right[0], right[0][:1], *right[1:]], _NO_BIAS
+    yield [right[0], *right[3:]], "The batch norm behind the first convolution is missing."
+    yield right[:-2], "The last layer, the fully connected one, is missing."
+
+
+def cifars(right: nn.Module) -> Variants:
+    plain = copy.deepcopy(right)
+    for stage in (plain.layer1, plain.layer2, plain.layer3):
+        for block in stage:
+            block.residual = False
+    yield plain, "These are the logits of the plain network: nothing is added. Is `residual` left at True?"
+    yield changed(right, {"relu": nn.Identity()}), "It looks as if the ReLU behind the first batch norm is missing."
+    yield changed(right, {"avgpool": nn.AdaptiveMaxPool2d(1)}), "The global pool takes the maximum; it averages."
+    yield changed(right, {"bn1": nn.Identity()}), "It looks as if the first batch norm is not used."
+    yield nn.Sequential(right, nn.Softmax(dim=1)), "The outputs are probabilities: leave the softmax out."
+    early = copy.deepcopy(right)
+    early.layer1[0].conv1.stride, early.layer1[0].downsample = (2, 2), nn.AvgPool2d(1, 2)
+    yield early, "It looks as if the first stage halves the side, too; only the second and the third do."
+    whole = copy.deepcopy(right)
+    for stage in (whole.layer2, whole.layer3):
+        stage[0].conv1.stride = (1, 1)
+        stage[0].downsample = _Padded()
+    yield whole, "It looks as if no stage halves the side: the first block of the second and the third has stride 2."
+
+
+def norms(net: Network, right: nn.Module, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """‖∂L/∂w‖ of each convolution of `net`, which has the shapes of `right`; CheckFailed if these are no numbers."""
+    gradients = net.gradients(images, labels)
+    expected = shapes(right)
+    if not isinstance(gradients, list) or len(gradients) != len(expected):
+        raise CheckFailed(f"{net.description}: the gradients cannot be read.")
+    found = []
+    for gradient, shape in zip(gradients, expected, strict=True):
+        if type(gradient) is not np.ndarray or gradient.shape != shape or gradient.dtype.kind != "f":
+            raise CheckFailed(f"{net.description}: a gradient has not the shape of its parameter.")
+        if len(shape) == 4:
+            found.append(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
+    return np.array(found)
+
+
+def expected_norms(net: nn.Module, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """‖∂L/∂w‖ / ‖w‖ of each convolution of `net`, a network of ours, from the first to the last."""
+    own = norms(Network("", copy.deepcopy(net)), net, images, labels)
+    return own / np.array([np.linalg.norm(p.detach().double()) for p in net.parameters() if p.ndim == 4])
+
+
+def relative_norms(net: nn.Module, images: np.ndarray, labels: np.ndarray) -> list[tuple[np.ndarray, str]]:
+    """Results of wrong measurements of ‖∂L/∂w‖ / ‖w‖ of each convolution of `net`."""
+    weights = [p.detach().numpy().astype(np.float64) for p in net.parameters()]
+    gradients = [g.astype(np.float64) for g in Network("", copy.deepcopy(net)).gradients(images, labels)]
+    fixed = [g.astype(np.float64) for g in _in_evaluation(net, images, labels)]
+    kernels = [i for i, w in enumerate(weights) if w.ndim == 4]
+    dense = [i for i, w in enumerate(weights) if w.ndim > 1]
+
+    def ratios(places: list[int] | range, grads: list[np.ndarray] = gradients, p: int = 2) -> np.ndarray:
+        return np.array([_size(grads[i], p) / max(_size(weights[i], p), 1e-12) for i in places])
+
+    right = ratios(kernels)
+    own = np.array([_size(gradients[i], 2) for i in kernels])
+    return [
+        (ratios(range(len(weights))), "These are all parameters; take the convolutions, whose weights have four axes."),
+        (ratios(dense), "The fully connected layer is among them; take the weights with four axes."),
+        (own, "These are the norms of the gradients: divide each by the norm of its weights."),
+        (1 / right, "The quotient is upside down: gradient over weights."),
+        (right**2, "These are the squares of the quotients: the norm is the root of the sum of squares."),
+        (right * len(labels), "It looks as if the loss is the sum over the batch; take the mean."),
+        (ratios(kernels, fixed), "It looks as if the network is in evaluation mode; leave it in training mode."),
+        (right[::-1], "The order is the other way round: the first convolution comes first."),
+        (ratios(kernels, p=1), "These are sums of absolute values; the norm is the root of the sum of squares."),
+        (own / np.array([_size(own, 2)]), "Each norm is divided by the norm of all; divide it by that of its weights."),
+    ]
+
+
+class _Padded(nn.Module):
+    """x, with as many channels again that are 0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, x * 0], dim=1)
+
+
+def _projection(c_in: int, c_out: int, stride: int) -> nn.Module | None:
+    if stride == 1 and c_in == c_out:
+        return None
+    return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+
+
+def _shortcut(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return x if block.downsample is None else block.downsample(x)
+
+
+def _additions(right: nn.Module, inner: Callable) -> Variants:
+    yield _forward(right, lambda b, x: F.relu(inner(b, x))), "It looks as if nothing is added: this is relu(F(x))."
+    yield (
+        _forward(right, lambda b, x: inner(b, x) + _shortcut(b, x)),
+        "It looks as if the ReLU after the addition is missing.",
+    )
+    yield (
+        _forward(right, lambda b, x: F.relu(inner(b, x)) + _shortcut(b, x)),
+        "It looks as if the last ReLU stands in front of the addition; it follows the addition.",
+    )
+    if right.downsample is not None:
+        yield (
+            _forward(right, lambda b, x: F.relu(inner(b, x) + F.relu(_shortcut(b, x)))),
+            "It looks as if the projection has a ReLU of its own; it is a convolution and a batch norm only.",
+        )
+        unnormed = changed(right, {"downsample.1": nn.Identity()})
+        yield unnormed, "It looks as if the batch norm of the projection is not used."
+
+
+def _forward(right: nn.Module, compute: Callable[[nn.Module, torch.Tensor], torch.Tensor]) -> nn.Module:
+    """A copy of `right` that computes something else with its layers."""
+    net = copy.deepcopy(right)
+    net.forward = lambda x: compute(net, x)
+    return net
+
+
+def _outputs(
+    right: nn.Module, variants: Callable[[nn.Module], Variants], x: np.ndarray, training: bool
+) -> Iterator[tuple[np.ndarray, str]]:
+    for module, message in variants(right):
+        out = _tried(module, x, training)
+        if out is not None:
+            yield out, message
+    if training and (out := _tried(right, x, False)) is not None:
+        yield out, "The norms use their stored statistics in training mode, too."
+
+
+def _tried(module: nn.Module, x: np.ndarray, training: bool) -> np.ndarray | None:
+    """None where the wrong network cannot take x at all."""
+    try:
+        return parameters.output(module, x, training=training)
+    except (RuntimeError, ValueError):
+        return None
+
+
+def _unlike(right: Shapes, found: list[tuple[Shapes, str]]) -> list[tuple[Shapes, str]]:
+    return [(candidate, message) for candidate, message in found if candidate != right]
+
+
+def _in_evaluation(net: nn.Module, images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    net = copy.deepcopy(net).eval()
+    loss = F.cross_entropy(net(torch.tensor(images)), torch.tensor(labels))
+    return [g.numpy() for g in torch.autograd.grad(loss, list(net.parameters()))]
+
+
+def _size(values: np.ndarray, p: int) -> float:
+    return float(np.linalg.norm(values.ravel(), p))
