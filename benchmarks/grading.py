@@ -165,7 +165,7 @@ def where_time_goes(lab: str, repeat: int) -> dict[str, dict[str, float]]:
     submission = parse(path.read_bytes(), master)
     for _ in range(repeat):
         start = time.perf_counter()
-        with Host(judge.imports_of(master)) as host:
+        with Host(judge.imports_of(master), judge.setup_of(master)) as host:
             ours["host start, once"].append(time.perf_counter() - start)
             judge.grade(master, submission, host)  # the trusted side's own imports, once
             start = time.perf_counter()

@@ -28,7 +28,7 @@ def check_lab(labs: Path, lab: str, notebook: Path | None = None) -> int:
         sandboxed = True
     except sandbox.SandboxError:
         sandboxed = False  # it is the student's own code on the student's own machine
-    with Host(judge.imports_of(master), sandboxed=sandboxed) as host:
+    with Host(judge.imports_of(master), judge.setup_of(master), sandboxed=sandboxed) as host:
         result = judge.grade(master, submission, host)
     for note in result.notes:
         print(note)

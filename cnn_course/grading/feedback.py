@@ -11,7 +11,7 @@ import re
 import nbformat
 from jinja2 import Environment
 
-from cnn_course.grading.judge import Grade
+from cnn_course.grading.judge import Grade, plain
 from cnn_course.grading.submission import Submission, is_solution, settings
 
 _PAGE = """<!DOCTYPE html>
@@ -71,7 +71,7 @@ def page(
             continue
         question = questions[-1]
         if is_solution(cell):
-            question["answers"].append(submission.answers.get(name, ""))
+            question["answers"].append(plain(submission.answers.get(name, "")))
         if name in found:
             result = found[name]
             given, comment = manual.get(name, (None, ""))

@@ -166,24 +166,23 @@ def load(course: Path, student: str, lab: str) -> dict | None:
 
 
 def _grade(task: Task) -> Grade:
-    """Grade one submission, in a worker. The host stays for the next one."""
+    """Grade one submission, in a worker. The host stays for the next one; one that has ended is replaced."""
     master = nbformat.read(task.master, as_version=4)
-    host = _host(tuple(judge.imports_of(master)), task.sandboxed)
     try:
-        return judge.grade(master, task.submission, host, seed=task.seed, seconds=task.seconds)
+        return judge.grade(master, task.submission, _host(master, task.sandboxed), seed=task.seed, seconds=task.seconds)
     except sandbox.SandboxError:
-        _HOSTS.clear()  # a host that has ended is replaced
-        host = _host(tuple(judge.imports_of(master)), task.sandboxed)
-        return judge.grade(master, task.submission, host, seed=task.seed, seconds=task.seconds)
+        _HOSTS.clear()
+        return judge.grade(master, task.submission, _host(master, task.sandboxed), seed=task.seed, seconds=task.seconds)
 
 
 _HOSTS: dict[tuple, Host] = {}
 
 
-def _host(imports: tuple[str, ...], sandboxed: bool) -> Host:
-    if (imports, sandboxed) not in _HOSTS:
-        _HOSTS[imports, sandboxed] = Host(imports, sandboxed=sandboxed)
-    return _HOSTS[imports, sandboxed]
+def _host(master: nbformat.NotebookNode, sandboxed: bool) -> Host:
+    needs = (tuple(judge.imports_of(master)), judge.setup_of(master))
+    if (needs, sandboxed) not in _HOSTS:
+        _HOSTS[needs, sandboxed] = Host(*needs, sandboxed=sandboxed)
+    return _HOSTS[needs, sandboxed]
 
 
 def _results(tasks: list[Task], workers: int | None, seconds: float, scheduler: str | None) -> Iterator:

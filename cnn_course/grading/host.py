@@ -1,6 +1,6 @@
 """Runs in the sandbox: one warm process that has imported what a lab needs, and a forked child for each submission.
 
-    python -m cnn_course.grading.host CONTROL-FD CPU-SECONDS MEMORY-BYTES isolate numpy torch ...
+    python -m cnn_course.grading.host CONTROL-FD CPU-SECONDS MEMORY-BYTES isolate SETUP numpy torch ...
 
 Importing torch takes seconds, forking a process that has it takes milliseconds. Each child gets namespaces of its own
 (users, processes, mounts, network, System V objects) and an empty /tmp, so submissions that run at the same time or one
@@ -25,6 +25,7 @@ import sys
 import traceback
 
 from cnn_course.grading import sandbox
+from cnn_course.grading.warm_up import warm_up
 
 NAMESPACES = 0x10000000 | 0x20000 | 0x8000000 | 0x20000000 | 0x40000000  # user, mount, ipc, pid, net
 _PDEATHSIG, _DUMPABLE, _NO_NEW_PRIVS = 1, 4, 38
@@ -42,9 +43,10 @@ def main(arguments: list[str]) -> int:
         _prctl(_PDEATHSIG, signal.SIGKILL)
     from cnn_course.grading import student_side  # noqa: F401  (read now, as what a child runs)
 
-    for name in arguments[4:]:
+    for name in arguments[5:]:
         with contextlib.suppress(ImportError):  # then the student's cell says so
             importlib.import_module(name)
+    warm_up(arguments[4])
     gc.collect()
     gc.freeze()  # the collector of a child need not touch, and so copy, what was there before
     control.sendall(b"R")

@@ -9,6 +9,7 @@ import ast
 import contextlib
 import copy
 import io
+import re
 import signal
 import textwrap
 import threading
@@ -28,6 +29,7 @@ from cnn_course.grading.warm_host import Host
 
 SUBMISSION_SECONDS = 300.0
 _LONGEST_MESSAGE = 4000
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass
@@ -52,6 +54,11 @@ class Grade:
     @property
     def points(self) -> float:
         return sum(cell.points or 0.0 for cell in self.cells)
+
+
+def setup_of(master: nbformat.NotebookNode) -> str:
+    """The text of the master's first, locked cell."""
+    return "\n".join(c.source for c in master.cells if _is_setup(c))
 
 
 def imports_of(master: nbformat.NotebookNode) -> list[str]:
@@ -87,7 +94,7 @@ def grade(
     rules.forget()
     code = {settings(c)["grade_id"]: c for c in master.cells if c.cell_type == "code" and is_solution(c)}
     functions = {name: _functions(cell.source) for name, cell in code.items()}
-    setup = "\n".join(c.source for c in master.cells if _is_setup(c))
+    setup = setup_of(master)
     answers = {name: submission.answers.get(name, "") for name in code}
     student = Student(host, setup, answers, functions, start + seconds)
     names: dict[str, object] = {"__name__": "__main__"}
@@ -113,7 +120,7 @@ def grade(
         student.stop()
         rules.forget()
         checks.SEED = 0
-    notes = submission.notes + [_plain(f"{cell} {problem}.") for cell, problem in student.problems.items()]
+    notes = submission.notes + [plain(f"{cell} {problem}.") for cell, problem in student.problems.items()]
     return Grade(grades, notes, time.monotonic() - start)
 
 
@@ -134,13 +141,13 @@ def _run(
         message, lines = _undefined(error, student, functions), []
     except BaseException as error:  # whatever an odd answer did to the test
         message, lines = f"The test could not go on with what came back: {type(error).__name__}: {error}", []
-    return CellGrade(name, 0.0, most, _plain(message)[:_LONGEST_MESSAGE], [_plain(line) for line in lines])
+    return CellGrade(name, 0.0, most, plain(message)[:_LONGEST_MESSAGE], [plain(line) for line in lines])
 
 
-def _plain(text: str) -> str:
-    """Text for a page, a notebook and a terminal: no control characters, no lone surrogates."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+def plain(text: str) -> str:
+    """Text for a page and a terminal: no control characters, none that reverse the order of others."""
+    text = re.sub("\r\n?", "\n", text.encode("utf-8", "replace").decode("utf-8"))
+    return _CONTROL.sub("\ufffd", text)
 
 
 def _undefined(error: NameError, student: Student, functions: dict[str, list[str]]) -> str:
@@ -184,7 +191,7 @@ def _alarm(seconds: float) -> Iterator[None]:
         return
 
     def ring(*_: object) -> None:
-        raise CheckFailed("the time for this submission is over.")
+        raise TimeoutError("the time for this submission is over.")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1), 1.0)  # again, if the first is lost in a clean-up

@@ -66,7 +66,7 @@ def read(path: Path, master: nbformat.NotebookNode) -> Submission:
     except OSError as error:
         what = "is a link; hand in the file itself" if path.is_symlink() else f"cannot be opened: {error.strerror}"
         raise SubmissionError(f"{_shown(path.name)} {what}.") from error
-    with os.fdopen(fd, "rb") as file:
+    try:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
             raise SubmissionError(f"{_shown(path.name)} is not a file.")
@@ -75,7 +75,12 @@ def read(path: Path, master: nbformat.NotebookNode) -> Submission:
             raise SubmissionError(
                 f"{_shown(path.name)} has {size:.0f} MB; {most} MB are allowed. Clear the outputs and hand it in again."
             )
-        data = file.read(LARGEST_FILE + 1)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise SubmissionError(f"{_shown(path.name)} cannot be read: {error.strerror}.") from error
+    finally:
+        os.close(fd)
     return parse(data, master)
 
 

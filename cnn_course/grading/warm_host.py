@@ -21,19 +21,20 @@ class Host:
     def __init__(
         self,
         imports: Sequence[str],
+        setup: str = "",
         *,
         sandboxed: bool = True,
         cpu_seconds: int = 600,
         memory_bytes: int = 4 << 30,
     ) -> None:
-        """imports: modules to import before the first submission. Raises SandboxError if it does not start.
+        """imports, setup: modules to import and a text to run before the first submission.
 
         cpu_seconds: for each process of a child. memory_bytes: for all processes of a child together, beyond what the
-        warm process holds.
+        warm process holds. Raises SandboxError if it does not start.
         """
         self._control, theirs = socket.socketpair()
         words = [sys.executable, "-m", "cnn_course.grading.host", str(theirs.fileno()), str(cpu_seconds)]
-        words += [str(memory_bytes), "isolate" if sandboxed else "open", *imports]
+        words += [str(memory_bytes), "isolate" if sandboxed else "open", setup, *imports]
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
             sandbox.command(words, bare_proc=True) if sandboxed else words,
