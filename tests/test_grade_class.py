@@ -107,6 +107,7 @@ def test_feedback_has_points_diagnosis_and_code_and_no_hidden_test(graded):
     page = (graded / "feedback" / "slip" / LAB / f"{LAB}.html").read_text()
     slip = SLIPS["stride on the rows only"]
     assert slip.diagnosis in page and "18 of 25 points" in page and "def conv_2d_strided" in page
+    assert "4 more points wait for a person" in page and page.count("to be read") == 2  # in the table, below the answer
     assert "HIDDEN TESTS" not in page and "checks.generator" not in page and "checks.check(" not in page
     assert "<script" not in page and "http" not in page.replace("http-equiv", "")
     for student, words in (("broken", "no JSON"), ("linked", "is a link"), ("renamed", "my lab.ipynb")):

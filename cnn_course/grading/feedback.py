@@ -78,6 +78,7 @@ def page(
             points = given if given is not None else result.points
             if points is None:
                 waiting += result.most
+                question["open"] = True
             question["points"] += points or 0.0
             question["most"] += result.most
             said = "\n".join([result.message, *(f"  {line}" for line in result.lines)]).strip()
@@ -93,7 +94,10 @@ def page(
             )
     points, most = (sum(q[key] for q in questions) for key in ("points", "most"))
     for question in questions:
-        question["points"], question["most"] = f"{question['points']:g}", f"{question['most']:g}"
+        shown = f"{question['points']:g}"
+        if question.get("open"):
+            shown = "to be read" if not question["points"] else f"{shown}, to be read"
+        question["points"], question["most"] = shown, f"{question['most']:g}"
     title = re.match(r"# (.*)", master.cells[0].source)[1]
     return _TEMPLATE.render(
         title=title,

@@ -1,6 +1,7 @@
 """Read what is not theirs. An attempt that finds the secret says LEAK, one that fails the number of its error.
 
-@COURSE@ and @REPOSITORY@ stand for folders outside, @PORT@ and @SOCKET@ for a listening port and a socket there.
+@COURSE@ and @REPOSITORY@ stand for folders outside, @PORT@ and @SOCKET@ for a listening port and a socket
+there, @PID@ for the judge's process.
 """
 
 from grading.attack import MARK, TRY, Attack, function
@@ -100,7 +101,7 @@ def exists(pid):
         "sockets that others listen on",
         f"""
         'path': lambda: socket.socket(socket.AF_UNIX).connect('@SOCKET@'),
-        'abstract': lambda: socket.socket(socket.AF_UNIX).connect('\\0{MARK}'),
+        'abstract': lambda: socket.socket(socket.AF_UNIX).connect('\\0{MARK}@PID@'),
         'docker': lambda: socket.socket(socket.AF_UNIX).connect('/var/run/docker.sock'),
         """,
         r"path E2, abstract E111, docker E2\.",

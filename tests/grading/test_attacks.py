@@ -23,8 +23,8 @@ from labs import running
 LAB = "lab01_convolution"
 FAMILIES = {
     "judge": attacks_judge.ATTACKS + attacks_wire.ATTACKS + attacks_rules.ATTACKS,
-    "read": attacks_read.ATTACKS,
     "write": attacks_write.ATTACKS,
+    "read": attacks_read.ATTACKS,  # after those that leave something
     "exhaust": attacks_exhaust.ATTACKS,
 }
 ATTACKS = [pytest.param(one, id=f"{family}-{one.name}") for family, found in FAMILIES.items() for one in found]
@@ -66,7 +66,7 @@ def outside(tmp_path_factory):
         port, path, abstract = (stack.enter_context(socket.socket(f)) for f in (socket.AF_INET, *[socket.AF_UNIX] * 2))
         port.bind(("127.0.0.1", 0))
         path.bind(str(course / "socket"))
-        abstract.bind(f"\0{MARK}")
+        abstract.bind(f"\0{MARK}{os.getpid()}")
         for listener in (port, path, abstract):
             listener.listen()
         words = {"COURSE": course, "REPOSITORY": running.REPOSITORY, "PREFIX": sys.prefix, "PID": os.getpid()}
