@@ -290,6 +290,7 @@ def test_training_monitor_draws_while_the_kernel_is_busy(browser, lab):
     early = root.locator("canvas").first.screenshot()
     root.get_by_text("6 of 6 epochs: the training is over.").wait_for()
     assert root.locator("canvas").first.screenshot() != early
+    page.wait_for_function("window.cnnAllRun")  # at its end JupyterLab moves the focus
     root.locator("canvas").nth(1).press("ArrowLeft")
     root.get_by_text("epoch 5: training").first.wait_for()
     harness.shut_down(page)

@@ -191,7 +191,14 @@ def _own_places() -> None:
     _mount(None, "/", None, 0x4000 | 0x40000, None)  # private: nothing that happens here shows outside
     size = f"size={sandbox.TMP_BYTES},nr_inodes=10000,mode=1777"
     for place in ("/tmp", "/home", "/dev/shm"):
+        # A course or a Python that is installed below one of them is shown there again.
+        kept = [path for path in sandbox.readable() if path.is_relative_to(place)]
+        fds = [os.open(path, os.O_PATH) for path in kept]
         _mount("tmpfs", place, "tmpfs", 0x2 | 0x4, size)  # no setuid, no devices
+        for path, fd in zip(kept, fds, strict=True):
+            path.mkdir(parents=True, exist_ok=True)
+            _mount(f"/proc/self/fd/{fd}", str(path), None, 0x1000 | 0x4000, None)
+            os.close(fd)
     try:
         _mount("proc", "/proc", "proc", 0x1 | 0x2 | 0x4 | 0x8, None)
     except PermissionError:  # where the outer one is partly covered, as in many containers; little needs it

@@ -49,6 +49,13 @@ def check() -> None:
         )
 
 
+def readable() -> list[Path]:
+    """Python, its packages and the course's: what a sandbox shows beside the system."""
+    package = Path(cnn_course.__file__).resolve().parent
+    found = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent, package}
+    return sorted(path for path in found if not path.is_relative_to("/usr"))
+
+
 def command(
     inner: Sequence[str | os.PathLike],
     *,
@@ -80,8 +87,7 @@ def command(
     for place, size in (("/dev/shm", TMP_BYTES), ("/tmp", TMP_BYTES), ("/home", 1 << 20)):
         words += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
     package = Path(cnn_course.__file__).resolve().parent
-    seen = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent, package, *read}
-    places = [(path, "--ro-bind") for path in sorted(seen) if not path.is_relative_to("/usr")]
+    places = [(path, "--ro-bind") for path in sorted({*readable(), *read})]
     places += [(path, "--bind") for path in write]
     for path, how in places:
         for parent in reversed(path.parents[:-1]):  # nobody has to get through them

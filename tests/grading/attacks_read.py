@@ -30,7 +30,7 @@ ATTACKS = [
         'list': lambda: os.listdir('@COURSE@/submitted'),
         'book': lambda: open('@COURSE@/gradebook.db').read(),
         'sqlite': lambda: sqlite3.connect('file:@COURSE@/gradebook.db?mode=ro', uri=True).execute('select 1'),
-        'link': lambda: (os.symlink('@COURSE@/gradebook.db', '/tmp/link'), open('/tmp/link').read()),
+        'link': lambda: (os.symlink('@COURSE@/gradebook.db', 'link'), open('link').read()),
         """,
         r"ada E2, list E2, book E2, sqlite OperationalError, link E(2|17)\.",
         "import sqlite3",
@@ -82,7 +82,7 @@ def exists(pid):
         """
         'port': lambda: socket.create_connection(('127.0.0.1', @PORT@), 3),
         'outside': lambda: socket.create_connection(('1.1.1.1', 53), 3),
-        'name': lambda: socket.getaddrinfo('pypi.org', 443),
+        'name': lambda: socket.getaddrinfo('example.org', 443),
         'listen': lambda: socket.socket().bind(('8.8.8.8', 80)),
         """,
         r"port E(101|111|99), outside E101, name E-\d, listen E(99|13)\.",
@@ -129,12 +129,12 @@ import stat
         """
         'users': lambda: open('/etc/passwd').read(),
         'shadow': lambda: open('/etc/shadow').read(),
-        'root': lambda: [n for n in os.listdir('/root') if n not in ('.pyenv', '.local')],
+        'root': lambda: [n for n in ('.ssh', '.bashrc', '.bash_history', '.cache') if os.path.lexists('/root/' + n)],
         'home': lambda: os.listdir(os.path.expanduser('~')),
         'run': lambda: os.listdir('/run'),
         'repository': lambda: sorted(set(os.listdir('@REPOSITORY@')) - {'.venv', 'cnn_course'}),
         """,
-        r"users E(2|13), shadow E(2|13), root (E2|E13|\[\]), home \[\], run E2, repository (E2|\[\])\.",
+        r"users E(2|13), shadow E(2|13), root \[\], home \[\], run E2, repository (E2|\[\])\.",
     ),
     looks(
         "the kernel's log, keys and other namespaces",

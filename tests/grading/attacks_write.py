@@ -61,7 +61,7 @@ ATTACKS = [
         'preload': lambda: write('/etc/ld.so.preload'),
         'profile': lambda: write('/etc/profile.d/{MARK}.sh'),
         'cron': lambda: write('/var/spool/cron/{MARK}'),
-        'root': lambda: write('/root/.bashrc'),
+        'root': lambda: write('/root' '/.bashrc'),
         'home': lambda: [write(os.path.expanduser('~/') + name) for name in ('.bashrc', '{MARK}')],
         'ipython': lambda: os.makedirs(os.path.expanduser('~/.ipython/startup/{MARK}'), exist_ok=True),
         """,

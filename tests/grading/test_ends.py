@@ -110,6 +110,7 @@ def test_a_killed_grader_leaves_no_process_and_no_file(number, tmp_path):
 
 def test_a_killed_host_is_nobodys_mark(monkeypatch):
     """The machine failed: no grade is better than a wrong one."""
+    before = below(os.getpid())  # a browser or another test's host, where tests share a process
     with Host(judge.imports_of(MASTER)) as host:
         (warm,) = below(host._process.pid)
         die = student.Student.stubs
@@ -122,7 +123,7 @@ def test_a_killed_host_is_nobodys_mark(monkeypatch):
         monkeypatch.setattr(student.Student, "stubs", stubs)
         with pytest.raises(sandbox.SandboxError):
             grade(host, {})
-    assert below(os.getpid()) == set()
+    assert below(os.getpid()) <= before
 
 
 def test_no_time_left_is_said_for_every_question():
@@ -134,9 +135,10 @@ def test_no_time_left_is_said_for_every_question():
 
 
 def test_a_host_that_does_not_start_says_why():
+    before = below(os.getpid())
     with pytest.raises(sandbox.SandboxError, match="does not start: .*MemoryError|does not start: .*invalid literal"):
         Host(["numpy"], memory_bytes="no number")
-    assert below(os.getpid()) == set()
+    assert below(os.getpid()) <= before
 
 
 def test_an_instructor_who_is_not_root():

@@ -4,6 +4,7 @@ import json
 import math
 import socket
 import struct
+import sys
 import threading
 import time
 import tracemalloc
@@ -117,6 +118,8 @@ def test_tensors_and_parameters_come_back():
     whole, weight, odd = wire.unpack(packed, [bytearray(a.tobytes()) for a in arrays])
     assert torch.equal(whole, torch.arange(6).reshape(2, 3)) and torch.equal(weight, net.weight)
     assert type(odd).__name__ == "Tensor" and not isinstance(odd, torch.Tensor)  # NumPy has no bfloat16
+    with pytest.raises(wire.WireError):
+        wire.unpack({"tensor": [1], "dtype": ">f8", "at": 0}, [bytearray(8)])
 
 
 @pytest.mark.parametrize(
@@ -145,6 +148,12 @@ def test_what_cannot_be_sent_is_named(value, check):
     packed = wire.pack(value, arrays)
     message, payloads = across({"value": packed}, arrays)
     assert check(wire.unpack(message["value"], payloads))
+
+
+def test_a_tensor_does_not_make_the_judge_import_torch(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    got = wire.unpack({"tensor": [1], "dtype": "<f8", "at": 0}, [bytearray(8)])
+    assert type(got).__name__ == "Tensor" and "torch" not in sys.modules
 
 
 def test_deep_values_end():
@@ -191,7 +200,7 @@ def test_the_bytes_of_an_array_belong_to_one_array():
         {"array": [1] * 65, "dtype": "<f8"},
         {"array": [1], "dtype": "|V99999999"},
         {"number": [1], "dtype": "<f8", "at": 0},
-        {"tensor": [1], "dtype": ">f8", "at": 0},
+        {"tensor": [2], "dtype": ">f8", "at": 0},
         {"float": "1e9x"},
         {"float": "0x1p99999"},
         {"huge": 2},

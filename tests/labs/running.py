@@ -7,6 +7,7 @@ import linecache
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import nbformat
 
 from cnn_course.grading import checks, rules
@@ -62,7 +63,8 @@ def run(notebook) -> dict[str, str]:
     checks.forget()
     names = {"__name__": "__main__"}
     try:
-        return _run(notebook, names)
+        with matplotlib.rc_context():  # a lab's style is for its own process
+            return _run(notebook, names)
     finally:
         rules.forget()
 
