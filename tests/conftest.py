@@ -40,6 +40,17 @@ def browser():
         yield browser
 
 
+@pytest.fixture(scope="session")
+def bubblewrap():
+    """The grader's sandbox. Where it does not start, the test is skipped, and fails in CI."""
+    from cnn_course.grading import sandbox
+
+    try:
+        sandbox.check()
+    except sandbox.SandboxError as error:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs bubblewrap: {error}")
+
+
 @pytest.fixture
 def opened(browser, lab):
     """Open a notebook of the module's `lab` and run it; at the end nothing may have gone wrong or left this machine."""

@@ -18,19 +18,14 @@ import nbformat  # noqa: E402
 from labs.lab01_wrong_answers import WRONG_ANSWERS  # noqa: E402
 
 from cnn_course import cli  # noqa: E402
-from cnn_course.grading import collect, grade_class, gradebook, report, sandbox  # noqa: E402
+from cnn_course.grading import collect, grade_class, gradebook, report  # noqa: E402
 from labs import running  # noqa: E402
 
 LAB = "lab01_convolution"
 SLIPS = {wrong.name: wrong for wrong in WRONG_ANSWERS}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _sandbox():
-    try:
-        sandbox.check()
-    except sandbox.SandboxError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs bubblewrap: {error}")
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 
 def hand_in(course, student, notebook):
@@ -70,7 +65,7 @@ def graders_of(pid):
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
+def graded(bubblewrap, tmp_path_factory):
     course = new_course(tmp_path_factory.mktemp("class") / "labs")
     hand_in(course, "solution", running.master(LAB))
     hand_in(course, "stub", running.released(LAB))

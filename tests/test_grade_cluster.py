@@ -11,15 +11,11 @@ pytest.importorskip("nbgrader", reason="grading needs nbgrader (the extra `teach
 
 from test_grade_class import LAB, SLIPS, SLOW, hand_in, new_course, scores, wait  # noqa: E402
 
-from cnn_course.grading import grade_class, sandbox  # noqa: E402
+from cnn_course.grading import grade_class  # noqa: E402
 from labs import running  # noqa: E402
 
 
-def test_a_worker_that_dies_loses_nothing(tmp_path):
-    try:
-        sandbox.check()
-    except sandbox.SandboxError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs bubblewrap: {error}")
+def test_a_worker_that_dies_loses_nothing(bubblewrap, tmp_path):
     course = new_course(tmp_path / "labs")
     slip = SLIPS["not flipped"]
     for i in range(6):

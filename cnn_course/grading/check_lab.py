@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 
 from cnn_course.grading import judge, sandbox
-from cnn_course.grading.grade_class import GradeError
+from cnn_course.grading.grade_class import find_lab
 from cnn_course.grading.student import Host
 from cnn_course.grading.submission import read
 
@@ -19,7 +19,8 @@ def check_lab(labs: Path, lab: str, notebook: Path | None = None) -> int:
     The tests come from the released lab; of the notebook only the solution cells are taken. It runs in the grader's
     sandbox where there is one. Raises GradeError or SubmissionError.
     """
-    released = _released(labs, lab)
+    lab = find_lab(labs, lab, "release")
+    released = labs / "release" / lab / f"{lab}.ipynb"
     path = Path(notebook) if notebook is not None else released
     master = nbformat.read(released, as_version=4)
     submission = read(path, master)
@@ -45,11 +46,3 @@ def check_lab(labs: Path, lab: str, notebook: Path | None = None) -> int:
     if not sandboxed:
         print("(without the grader's sandbox: bubblewrap does not start here)", file=sys.stderr)
     return 1 if wrong else 0
-
-
-def _released(labs: Path, lab: str) -> Path:
-    known = sorted(p.name for p in (labs / "release").glob("lab*") if p.is_dir())
-    found = [name for name in known if name.startswith(lab)]
-    if len(found) != 1:
-        raise GradeError(f"{lab!r} is {'more than one lab' if found else 'no lab'}: choose one of {', '.join(known)}.")
-    return labs / "release" / found[0] / f"{found[0]}.ipynb"

@@ -66,7 +66,7 @@ def check(
     """
     description = describe.call(name, *arguments, **options)
     got = call(description, function, *arguments, **options)
-    if is_tensor(got):
+    if describe.is_tensor(got):
         try:
             got = got.detach().numpy()
         except (RuntimeError, TypeError):  # sparse, on another device, without values
@@ -109,7 +109,7 @@ def call(description: str, function: Callable[..., Any], *arguments: Any, **opti
         raise CheckFailed(f"{description}: your function stopped with {reason}{_advice(error, text)}") from error
     before = [*enumerate(arguments, start=1), *options.items()]
     for (place, value), after in zip(before, [*sent, *sent_options.values()], strict=True):
-        if (isinstance(value, np.ndarray) or is_tensor(value)) and not _same_bits(value, after):
+        if (isinstance(value, np.ndarray) or describe.is_tensor(value)) and not _same_bits(value, after):
             which = f"argument {place}" if isinstance(place, int) else f"the argument `{place}`"
             raise CheckFailed(
                 f"{description}: {which} was changed by your function. Whoever calls it may still need that array: "
@@ -291,24 +291,18 @@ def _close(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
         return np.abs(a.astype(np.float64) - b) <= tolerance * scale
 
 
-def is_tensor(value: Any) -> bool:
-    """Whether it is a torch tensor; asked without importing torch, which the NumPy labs do not need."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
 def _sent(value: Any) -> Any:
     """A copy of an array or a tensor, the module behind a Network, anything else as it is."""
     if isinstance(value, np.ndarray):
         return np.array(value)
-    if is_tensor(value):
+    if describe.is_tensor(value):
         return value.detach().clone()
     networks = sys.modules.get("cnn_course.grading.networks")
     return value.module if networks is not None and isinstance(value, networks.Network) else value
 
 
 def _same_bits(before: Any, after: Any) -> bool:
-    if is_tensor(before):
+    if describe.is_tensor(before):
         before, after = np.asarray(before.detach()), np.asarray(after.detach())
     return before.shape == after.shape and before.dtype == after.dtype and before.tobytes() == after.tobytes()
 

@@ -36,9 +36,14 @@ def grid(values: np.ndarray) -> str:
     return np.array2string(values, formatter={"float_kind": lambda v: f"{v:.5g}"}, max_line_width=100, threshold=64)
 
 
+def is_tensor(value: Any) -> bool:
+    """Whether it is a torch tensor; asked without importing torch, which the NumPy labs do not need."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
 def _argument(value: Any) -> str:
-    torch = sys.modules.get("torch")  # asked without importing it, which the NumPy labs do not need
-    if torch is not None and isinstance(value, torch.Tensor):
+    if is_tensor(value):
         return f"<tensor {shape(tuple(value.shape))}, {str(value.dtype).removeprefix('torch.')}>"
     if not isinstance(value, np.ndarray):
         return bounded(value)

@@ -66,9 +66,12 @@ class Outcome:
     failed: dict[str, str]
 
 
-def find_lab(course: Path, name: str) -> str:
-    """The full name of a lab: `lab01` for lab01_convolution. Raises GradeError, with the list, for none or several."""
-    source = Path(course) / "source"
+def find_lab(course: Path, name: str, part: str = "source") -> str:
+    """The full name of a lab: `lab01` for lab01_convolution. Raises GradeError, with the list, for none or several.
+
+    part: where it must be, "source" (the masters) or "release" (what students get).
+    """
+    source = Path(course) / part
     labs = sorted(p.name for p in source.iterdir() if (p / f"{p.name}.ipynb").is_file()) if source.is_dir() else []
     found = [lab for lab in labs if lab == name] or [lab for lab in labs if lab.startswith(name)]
     if len(found) != 1:
@@ -171,6 +174,8 @@ def _grade(task: Task) -> Grade:
     try:
         return judge.grade(master, task.submission, _host(master, task.sandboxed), seed=task.seed, seconds=task.seconds)
     except sandbox.SandboxError:
+        for host in _HOSTS.values():
+            host.close()
         _HOSTS.clear()
         return judge.grade(master, task.submission, _host(master, task.sandboxed), seed=task.seed, seconds=task.seconds)
 

@@ -28,7 +28,6 @@ from cnn_course.grading import sandbox
 from cnn_course.grading.warm_up import warm_up
 
 NAMESPACES = 0x10000000 | 0x20000 | 0x8000000 | 0x20000000 | 0x40000000  # user, mount, ipc, pid, net
-_PDEATHSIG, _DUMPABLE, _NO_NEW_PRIVS = 1, 4, 38
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -38,9 +37,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C ends the trusted side, and that ends this one
     if isolate:
         sandbox.become_nobody()
-        _prctl(_DUMPABLE, 1)  # lost with root, and without it /proc/self belongs to root
-        _prctl(_NO_NEW_PRIVS, 1)
-        _prctl(_PDEATHSIG, signal.SIGKILL)
+        sandbox.prctl(sandbox.PDEATHSIG, signal.SIGKILL)
     from cnn_course.grading import student_side  # noqa: F401  (read now, as what a child runs)
 
     for name in arguments[5:]:
@@ -118,7 +115,7 @@ def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, 
             os.close(ready_read)
             if isolate:
                 _own_places()
-                _prctl(_PDEATHSIG, signal.SIGKILL)
+                sandbox.prctl(sandbox.PDEATHSIG, signal.SIGKILL)
             sandbox.limit(cpu_seconds, addresses)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -204,11 +201,7 @@ def _own_places() -> None:
     except PermissionError:  # where the outer one is partly covered, as in many containers; little needs it
         _mount("tmpfs", "/proc", "tmpfs", 0x1 | 0x2 | 0x4 | 0x8, "size=4096,mode=555")
     os.chdir("/tmp")
-    for capability in range(64):
-        _libc.prctl(24, capability, 0, 0, 0)  # from the bounding set; those above the last one fail
-    header, nothing = struct.pack("<Ii", 0x20080522, 0), b"\0" * 24
-    if _libc.capset(header, nothing):
-        raise OSError(ctypes.get_errno(), "capset")
+    sandbox.drop_capabilities()
     sandbox.refuse_system_calls()
 
 
@@ -216,11 +209,6 @@ def _mount(source: str | None, target: str, kind: str | None, flags: int, option
     words = [None if word is None else word.encode() for word in (source, target, kind)]
     if _libc.mount(*words, ctypes.c_ulong(flags), None if options is None else options.encode()):
         raise OSError(ctypes.get_errno(), f"mount {target}")
-
-
-def _prctl(option: int, value: int) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0):
-        raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
 def _kill(pid: int) -> None:

@@ -11,13 +11,11 @@ import contextlib
 import ctypes
 import os
 import signal
-import struct
 import sys
 
 from cnn_course.grading import sandbox
 
 _NEW_USERS = 0x10000000
-_PDEATHSIG, _DUMPABLE, _DROP_FROM_BOUNDING_SET, _NO_NEW_PRIVS = 1, 4, 24, 38
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -36,14 +34,9 @@ def main(arguments: list[str]) -> None:
 def give_up_rights() -> None:
     """No root, no capabilities, no way back; and an end with the process that started the sandbox."""
     sandbox.become_nobody()
-    _prctl(_DUMPABLE, 1)  # lost with root, and without it /proc/self belongs to root
-    _prctl(_NO_NEW_PRIVS, 1)
     _own_users()
-    for capability in range(64):
-        _libc.prctl(_DROP_FROM_BOUNDING_SET, capability, 0, 0, 0)  # those above the last one fail
-    if _libc.capset(struct.pack("<Ii", 0x20080522, 0), b"\0" * 24):
-        raise OSError(ctypes.get_errno(), "capset")
-    _prctl(_PDEATHSIG, signal.SIGKILL)  # last: each change of rights takes it away
+    sandbox.drop_capabilities()
+    sandbox.prctl(sandbox.PDEATHSIG, signal.SIGKILL)  # last: each change of rights takes it away
 
 
 def _own_users() -> None:
@@ -57,11 +50,6 @@ def _own_users() -> None:
     for file, line in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with contextlib.suppress(OSError), open(f"/proc/self/{file}", "w") as out:
             out.write(line)
-
-
-def _prctl(option: int, value: int) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0):
-        raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ FILE_BYTES = 64 << 20
 MEMORY_BYTES = 8 << 30  # of addresses: torch reserves several gigabytes that it never touches
 PROCESSES = 64
 OPEN_FILES = 256
+PDEATHSIG = 1  # of prctl: the signal that comes when the parent ends
+_DUMPABLE, _SECCOMP, _CAPBSET_DROP, _NO_NEW_PRIVS = 4, 22, 24, 38
+_PACKAGE = Path(cnn_course.__file__).resolve().parent
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class SandboxError(RuntimeError):
@@ -51,8 +55,7 @@ def check() -> None:
 
 def readable() -> list[Path]:
     """Python, its packages and the course's: what a sandbox shows beside the system."""
-    package = Path(cnn_course.__file__).resolve().parent
-    found = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent, package}
+    found = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent, _PACKAGE}
     return sorted(path for path in found if not path.is_relative_to("/usr"))
 
 
@@ -86,7 +89,6 @@ def command(
     words += [*(("--bind", "/proc", "/proc") if bare_proc else ("--proc", "/proc")), "--dev", "/dev"]
     for place, size in (("/dev/shm", TMP_BYTES), ("/tmp", TMP_BYTES), ("/home", 1 << 20)):
         words += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
-    package = Path(cnn_course.__file__).resolve().parent
     places = [(path, "--ro-bind") for path in sorted({*readable(), *read})]
     places += [(path, "--bind") for path in write]
     for path, how in places:
@@ -94,7 +96,7 @@ def command(
             words += ["--perms", "0755", "--dir", str(parent)]
         words += [how, str(path), str(path)]
     environment = {"HOME": "/home", "USER": "student", "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(package.parent), "MPLBACKEND": "agg"}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(_PACKAGE.parent), "MPLBACKEND": "agg"}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     for name, value in environment.items():
         words += ["--setenv", name, value]
@@ -104,11 +106,27 @@ def command(
 
 
 def become_nobody() -> None:
-    """Give up root for good, where we are root."""
+    """Give up root for good, where we are root, and every way to more rights."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
+    prctl(_DUMPABLE, 1)  # lost with root, and without it /proc/self belongs to root
+    prctl(_NO_NEW_PRIVS, 1)
+
+
+def drop_capabilities() -> None:
+    """Give up what a namespace of users has brought."""
+    for capability in range(64):
+        _libc.prctl(_CAPBSET_DROP, capability, 0, 0, 0)  # those above the last one fail
+    if _libc.capset(struct.pack("<Ii", 0x20080522, 0), b"\0" * 24):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def prctl(option: int, value: int, more: int | ctypes.c_char_p = 0) -> None:
+    """Linux's prctl. Raises OSError."""
+    if _libc.prctl(option, ctypes.c_ulong(value), more, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
 def refuse_system_calls() -> None:
@@ -135,9 +153,7 @@ def refuse_system_calls() -> None:
     program += [(answer, 0, 0, refuse), (answer, 0, 0, allow)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *step) for step in program))
     filter_ = struct.pack("<HxxxxxxQ", len(program), ctypes.addressof(code))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(22, 2, ctypes.c_char_p(filter_), 0, 0):
-        raise OSError(ctypes.get_errno(), "seccomp")
+    prctl(_SECCOMP, 2, ctypes.c_char_p(filter_))
 
 
 _NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW... flag

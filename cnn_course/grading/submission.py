@@ -14,6 +14,8 @@ from pathlib import Path
 
 import nbformat
 
+from cnn_course.grading.wire import clean
+
 LARGEST_FILE = 20 << 20
 LARGEST_CELL = 200_000
 
@@ -133,8 +135,7 @@ def _text(cell: dict) -> str:
         source = "".join(line for line in source if isinstance(line, str))
     if not isinstance(source, str):
         return ""
-    # Lone surrogates cannot be written to a file or a database.
-    return source.encode("utf-8", "replace").decode("utf-8")
+    return clean(source)
 
 
 def _shown(name: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cnn_course.grading import judge, sandbox, student, submission
+from cnn_course.grading import judge, student, submission
 from cnn_course.grading.warm_host import Host
 from grading import attacks_exhaust, attacks_judge, attacks_read, attacks_rules, attacks_wire, attacks_write
 from grading.attack import MARK, SECRET
@@ -38,16 +38,11 @@ MEMORY = 512 << 20
 OUTSIDE = ["/", "/tmp", "/dev/shm", "/dev", "/var/tmp", "/etc", "/etc/profile.d", "/usr", "/root", "/run", "/home"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _sandbox():
-    try:
-        sandbox.check()
-    except sandbox.SandboxError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs bubblewrap: {error}")
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 
 @pytest.fixture(scope="module")
-def host():
+def host(bubblewrap):
     with Host(judge.imports_of(MASTER), cpu_seconds=60, memory_bytes=MEMORY) as host:
         yield host
 

@@ -15,13 +15,7 @@ from cnn_course.grading.warm_host import Host
 from grading.attack import function
 from grading.test_attacks import FULL_MARKS, MASTER, below, grade
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _sandbox():
-    try:
-        sandbox.check()
-    except sandbox.SandboxError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs bubblewrap: {error}")
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 
 def said(result, test="q3-visible"):

@@ -13,7 +13,7 @@ pytest.importorskip("nbgrader", reason="grading a class needs nbgrader (the extr
 
 import nbformat  # noqa: E402
 
-from cnn_course.grading import collect, grade_class, gradebook, sandbox  # noqa: E402
+from cnn_course.grading import collect, grade_class, gradebook  # noqa: E402
 from grading.attacks_notebook import LAB, MASTER, TAMPERED  # noqa: E402
 from labs import running  # noqa: E402
 
@@ -24,11 +24,7 @@ def shown(student):
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
-    try:
-        sandbox.check()
-    except sandbox.SandboxError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs bubblewrap: {error}")
+def graded(bubblewrap, tmp_path_factory):
     course = tmp_path_factory.mktemp("odd") / "labs"
     shutil.copytree(running.LABS / "source" / LAB, course / "source" / LAB)
     for one in TAMPERED:

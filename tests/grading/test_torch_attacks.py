@@ -1,14 +1,13 @@
 """Attacks where a network lives with the student: the judge asks it for numbers and computes the accuracy itself."""
 
 import copy
-import os
 import re
 import time
 
 import nbformat
 import pytest
 
-from cnn_course.grading import judge, sandbox, student, submission
+from cnn_course.grading import judge, student, submission
 from cnn_course.grading.warm_host import Host
 from grading.attack import WIRE
 from grading.test_attacks import below
@@ -77,11 +76,7 @@ MASTER = nbformat.v4.new_notebook(
 
 
 @pytest.fixture(scope="module")
-def host():
-    try:
-        sandbox.check()
-    except sandbox.SandboxError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs bubblewrap: {error}")
+def host(bubblewrap):
     with Host(judge.imports_of(MASTER)) as host:
         yield host
 

@@ -44,7 +44,7 @@ def check_run(
     """
     description = describe.call(name, *arguments, **options)
     numbers, verdict = _two(description, checks.call(description, function, *arguments, **options))
-    if checks.is_tensor(numbers):
+    if describe.is_tensor(numbers):
         numbers = np.asarray(numbers.detach())
     expected = np.asarray(expected, dtype=np.float64)
     checks.check_array(
