@@ -51,26 +51,26 @@ def bubblewrap():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs bubblewrap: {error}")
 
 
-@pytest.fixture
-def opened(browser, lab):
-    """Open a notebook of the module's `lab` and run it; at the end nothing may have gone wrong or left this machine."""
+@pytest.fixture(scope="module")
+def tab(browser, notebooks, tmp_path_factory):
+    """JupyterLab over the module's folder of `notebooks`, in one page for all tests: it takes seconds to load."""
     import jupyterlab_harness as harness
 
-    pages = []
-
-    def run(name):
+    with harness.server(notebooks, state=tmp_path_factory.mktemp("jupyter")) as lab:
         page = browser.new_page(viewport={"width": 1200, "height": 1000})
         seen = harness.watch(page)
-        pages.append((page, seen))
-        harness.open_notebook(page, lab, name)
-        assert harness.run_all(page) == []
-        return page
+        harness.open_lab(page, lab)
+        yield page, seen
+        page.close(run_before_unload=False)
 
-    yield run
-    for page, seen in pages:
-        harness.shut_down(page)
-        assert seen.errors == []
-        assert seen.strangers == []
+
+@pytest.fixture
+def page(tab):
+    """The page of `tab`; at the end of a test nothing may have gone wrong in it or left this machine."""
+    page, seen = tab
+    yield page
+    assert seen.errors == []
+    assert seen.strangers == []
 
 
 class Agreement:

@@ -2,7 +2,8 @@
 
 with server(folder) as lab, chromium() as browser:
     page = browser.new_page()
-    open_notebook(page, lab, "01.ipynb")
+    open_lab(page, lab)
+    open_notebook(page, "01.ipynb")
     run_all(page)
 """
 
@@ -137,18 +138,53 @@ def watch(page) -> Watch:
     return seen
 
 
-def open_notebook(page, lab: Lab, name: str, seconds: float = 90) -> None:
+def open_lab(page, lab: Lab) -> None:
+    """Load JupyterLab."""
+    page.goto(f"{lab.url}/lab?reset&token={lab.token}")
+    page.wait_for_function("window.jupyterapp?.shell && jupyterapp.restored.then(() => true)", timeout=90_000)
+
+
+def open_notebook(page, name: str, seconds: float = 90) -> None:
     """Open a notebook of the lab's folder and wait for its kernel."""
-    page.goto(f"{lab.url}/lab/tree/{name}?reset&token={lab.token}")
+    page.evaluate("path => jupyterapp.commands.execute('docmanager:open', { path }).then(() => null)", name)
     page.wait_for_function(KERNEL_IDLE, timeout=1000 * seconds)
 
 
 def run_all(page, seconds: float = 300) -> list[str]:
     """Run all cells and wait for the last one. Returns the errors that cells ended with."""
-    page.set_default_timeout(1000 * seconds)
-    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.cnnAllRun = true; })")
-    page.wait_for_function(f"window.cnnAllRun && {KERNEL_IDLE}", timeout=1000 * seconds)
-    page.set_default_timeout(30_000)
+    _run(page, "notebook:run-all-cells", seconds)
+    return _errors(page)
+
+
+def run_cell(page, index: int, *, wait: bool = True, seconds: float = 120) -> None:
+    """Run one cell of the open notebook; window.cnnRan says when it is over. Raises AssertionError if it fails."""
+    page.evaluate(
+        "index => { const { content } = jupyterapp.shell.currentWidget;"
+        " content.deselectAll(); content.activeCellIndex = index; }",
+        index,
+    )
+    _run(page, "notebook:run-cell", seconds if wait else 0)
+    if wait and (errors := _errors(page)):
+        raise AssertionError(f"cell {index} ended with {errors}")
+
+
+def clear_outputs(page) -> None:
+    """Take every output, and with it every view, off the page."""
+    page.evaluate("jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+
+
+def _run(page, command: str, seconds: float) -> None:
+    """Run cells, and wait for their end, and for the kernel's, at most `seconds`: none, not at all."""
+    page.evaluate(
+        "command => { window.cnnRan = false;"
+        " jupyterapp.commands.execute(command).then(() => { window.cnnRan = true; }); }",
+        command,
+    )
+    if seconds:
+        page.wait_for_function(f"window.cnnRan && {KERNEL_IDLE}", timeout=1000 * seconds)
+
+
+def _errors(page) -> list[str]:
     return page.evaluate(
         """() => [...jupyterapp.shell.currentWidget.content.model.cells].flatMap((cell) =>
             (cell.toJSON().outputs || []).filter((o) => o.output_type === 'error')
@@ -156,7 +192,9 @@ def run_all(page, seconds: float = 300) -> list[str]:
     )
 
 
-def shut_down(page) -> None:
-    """End the notebook's kernel without saving, so that memory is free for the next one."""
-    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    page.close(run_before_unload=False)
+def close_notebook(page) -> None:
+    """End the notebook's kernel without saving, so that memory is free for the next one, and close it."""
+    page.evaluate(
+        "() => { const notebook = jupyterapp.shell.currentWidget;"
+        " return notebook.sessionContext.shutdown().then(() => notebook.dispose()); }"
+    )
