@@ -28,8 +28,8 @@ import nbformat
 import numpy as np
 
 from cnn_course.grading import gradebook, judge
+from cnn_course.grading.cold_host import open_host
 from cnn_course.grading.grade_class import find_lab, load
-from cnn_course.grading.student import Host
 from cnn_course.grading.submission import is_graded, is_solution, parse, settings
 
 LABS = Path(__file__).resolve().parents[1] / "labs"
@@ -165,7 +165,7 @@ def where_time_goes(lab: str, repeat: int) -> dict[str, dict[str, float]]:
     submission = parse(path.read_bytes(), master)
     for _ in range(repeat):
         start = time.perf_counter()
-        with Host(judge.imports_of(master), judge.setup_of(master)) as host:
+        with open_host(judge.imports_of(master), judge.setup_of(master)) as host:
             ours["host start, once"].append(time.perf_counter() - start)
             judge.grade(master, submission, host)  # the trusted side's own imports, once
             start = time.perf_counter()

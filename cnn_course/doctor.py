@@ -5,7 +5,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -165,20 +164,22 @@ def check_browser() -> Check:
 
 def check_sandbox() -> Check:
     """bubblewrap, really started: many containers and some kernels have it and forbid it."""
-    path = shutil.which("bwrap")
-    if not path:
-        hint = "sudo apt install bubblewrap" if platform.system() == "Linux" else "grade on Linux: it has no other"
-        return Check("miss", "Sandbox", "no bubblewrap; grading refuses to start without it", hint)
-    command = [path, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent"]
+    if platform.system() != "Linux":
+        return Check("miss", "Sandbox", "no bubblewrap outside Linux", "grade on Linux: grading refuses to start here")
     try:
-        tried = subprocess.run([*command, "true"], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
-        reason = tried.stderr.strip().partition("\n")[0] if tried.returncode else ""
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = first_line(error)
-    if reason:
-        hint = "allow unprivileged user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
-        return Check("miss", "Sandbox", f"bubblewrap cannot start a sandbox: {reason}", hint)
-    return Check("ok", "Sandbox", f"{path} starts a sandbox (for grading)")
+        from cnn_course.grading import cold_host, sandbox
+
+        sandbox.check()
+        nested = cold_host.nests()
+    except Exception as error:  # also where NumPy is broken
+        hint = (
+            "Debian, Ubuntu: sudo apt install bubblewrap\n"
+            "allow unprivileged user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
+        )
+        return Check("miss", "Sandbox", f"grading refuses to start: {first_line(error).partition('. ')[0]}", hint)
+    if nested:
+        return Check("ok", "Sandbox", "bubblewrap starts (for grading)")
+    return Check("ok", "Sandbox", "bubblewrap starts, for each submission anew: grading is safe and slow here")
 
 
 def check_disk(folder: Path) -> Check:

@@ -8,6 +8,7 @@ import torch
 
 from cnn_course import cli, doctor, train
 from cnn_course.doctor import Check
+from cnn_course.grading import cold_host, sandbox
 
 
 def test_this_machine_in_one_screen(monkeypatch, capsys):
@@ -100,10 +101,17 @@ def test_a_sandbox_that_cannot_start(monkeypatch, problem):
             raise subprocess.TimeoutExpired(command, 10)
         return subprocess.CompletedProcess(command, 1, "", "bwrap: setting up uid map: Permission denied\n")
 
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/bwrap")
-    monkeypatch.setattr(doctor.subprocess, "run", run)
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: "/usr/bin/bwrap")
+    monkeypatch.setattr(sandbox.subprocess, "run", run)
     check = doctor.check_sandbox()
     assert check.state == "miss" and "cannot start" in check.found and "user namespaces" in check.hint
+
+
+def test_a_sandbox_in_which_namespaces_are_refused(bubblewrap, monkeypatch):
+    assert doctor.check_sandbox().found == "bubblewrap starts (for grading)"
+    monkeypatch.setattr(cold_host, "nests", lambda: False)
+    check = doctor.check_sandbox()
+    assert check.state == "ok" and "slow" in check.found
 
 
 def test_outside_a_clone(monkeypatch):

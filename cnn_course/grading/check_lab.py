@@ -8,8 +8,8 @@ from pathlib import Path
 import nbformat
 
 from cnn_course.grading import judge, sandbox
+from cnn_course.grading.cold_host import open_host
 from cnn_course.grading.grade_class import find_lab
-from cnn_course.grading.student import Host
 from cnn_course.grading.submission import read
 
 
@@ -29,7 +29,7 @@ def check_lab(labs: Path, lab: str, notebook: Path | None = None) -> int:
         sandboxed = True
     except sandbox.SandboxError:
         sandboxed = False  # it is the student's own code on the student's own machine
-    with Host(judge.imports_of(master), judge.setup_of(master), sandboxed=sandboxed) as host:
+    with open_host(judge.imports_of(master), judge.setup_of(master), sandboxed=sandboxed) as host:
         result = judge.grade(master, submission, host)
     for note in result.notes:
         print(note)

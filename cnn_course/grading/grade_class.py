@@ -25,8 +25,8 @@ import nbformat
 from tqdm import tqdm
 
 from cnn_course.grading import collect, feedback, gradebook, judge, pool, sandbox
+from cnn_course.grading.cold_host import ColdHost, nests, open_host
 from cnn_course.grading.judge import CellGrade, Grade
-from cnn_course.grading.student import Host
 from cnn_course.grading.submission import (
     Submission,
     SubmissionError,
@@ -35,6 +35,7 @@ from cnn_course.grading.submission import (
     read,
     settings,
 )
+from cnn_course.grading.warm_host import Host
 from cnn_course.whole_files import write_whole
 
 
@@ -126,6 +127,11 @@ def grade_class(
             ready.append((one, submission, fingerprint, _refused(master, problem)))
         else:
             tasks.append((one, Task(one.student, path, submission, seed, seconds, sandboxed), fingerprint))
+    if tasks and sandboxed and not nests():
+        slow = (
+            "The kernel refuses namespaces within a sandbox: each submission gets a sandbox of its own, which is slow."
+        )
+        print(slow, file=sys.stderr)
     outcome = Outcome(0, len(unchanged), {})
     with gradebook.opened(url) as book:
         for one, submission, fingerprint, grade in ready:
@@ -180,13 +186,13 @@ def _grade(task: Task) -> Grade:
         return judge.grade(master, task.submission, _host(master, task.sandboxed), seed=task.seed, seconds=task.seconds)
 
 
-_HOSTS: dict[tuple, Host] = {}
+_HOSTS: dict[tuple, Host | ColdHost] = {}
 
 
-def _host(master: nbformat.NotebookNode, sandboxed: bool) -> Host:
+def _host(master: nbformat.NotebookNode, sandboxed: bool) -> Host | ColdHost:
     needs = (tuple(judge.imports_of(master)), judge.setup_of(master))
     if (needs, sandboxed) not in _HOSTS:
-        _HOSTS[needs, sandboxed] = Host(*needs, sandboxed=sandboxed)
+        _HOSTS[needs, sandboxed] = open_host(*needs, sandboxed=sandboxed)
     return _HOSTS[needs, sandboxed]
 
 
@@ -202,7 +208,7 @@ def _results(tasks: list[Task], workers: int | None, seconds: float, scheduler: 
     except ImportError as error:
         raise GradeError("--scheduler needs Dask: pip install 'cnn-course[cluster]'") from error
     try:
-        client = Client(scheduler, timeout=10)
+        client = Client(scheduler, timeout=5)
     except OSError as error:
         raise GradeError(f"there is no Dask scheduler at {scheduler}; start one with: dask scheduler") from error
     with client:

@@ -1,10 +1,13 @@
 """Runs in the sandbox: one warm process that has imported what a lab needs, and a forked child for each submission.
 
-    python -m cnn_course.grading.host CONTROL-FD CPU-SECONDS MEMORY-BYTES isolate SETUP numpy torch ...
+    python -m cnn_course.grading.host CONTROL-FD CPU-SECONDS MEMORY-BYTES MODE SETUP numpy torch ...
 
 Importing torch takes seconds, forking a process that has it takes milliseconds. Each child gets namespaces of its own
 (users, processes, mounts, network, System V objects) and an empty /tmp, so submissions that run at the same time or one
 after the other never meet. The warm process itself runs no code of students.
+
+MODE: "nested", as above; "alone", in a sandbox for one child, which needs no namespaces of its own; "open", where every
+submission is trusted and nothing is isolated.
 
 On the control socket the trusted side asks with one byte: F with a socket forks a child that serves on it (answer: its
 pid, 0 if there is none), K with a pid ends that child and all that it started.
@@ -18,6 +21,7 @@ import gc
 import importlib
 import os
 import resource
+import secrets
 import signal
 import socket
 import struct
@@ -27,16 +31,20 @@ import traceback
 from cnn_course.grading import sandbox
 from cnn_course.grading.warm_up import warm_up
 
-NAMESPACES = 0x10000000 | 0x20000 | 0x8000000 | 0x20000000 | 0x40000000  # user, mount, ipc, pid, net
+NAMESPACES = sandbox.NEW_USERS | 0x20000 | 0x8000000 | 0x20000000 | 0x40000000  # users, mount, ipc, pid, net
+PLACES = ("/tmp", "/home", "/dev/shm")  # all that can be written to
+MOST_FILES = 10_000  # in each of them
+_PASSING_USERS = range(61184, 65520)  # systemd's, for users that exist as long as a service runs
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(arguments: list[str]) -> int:
     control = socket.socket(fileno=int(arguments[0]))
-    cpu_seconds, memory, isolate = int(arguments[1]), int(arguments[2]), arguments[3] == "isolate"
+    cpu_seconds, memory, mode = int(arguments[1]), int(arguments[2]), arguments[3]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C ends the trusted side, and that ends this one
-    if isolate:
-        sandbox.become_nobody()
+    if mode != "open":
+        # The limit on processes is one for all of a user where there is no namespace of users around each child.
+        sandbox.become_nobody(sandbox.NOBODY if mode == "nested" else secrets.choice(_PASSING_USERS))
         sandbox.prctl(sandbox.PDEATHSIG, signal.SIGKILL)
     from cnn_course.grading import student_side  # noqa: F401  (read now, as what a child runs)
 
@@ -46,6 +54,11 @@ def main(arguments: list[str]) -> int:
     warm_up(arguments[4])
     gc.collect()
     gc.freeze()  # the collector of a child need not touch, and so copy, what was there before
+    if mode == "alone":
+        _first_to_end()
+        sandbox.prctl(sandbox.DUMPABLE, 0)  # the child is the same user: it shall not read or write this memory
+        # This is process 1 of the sandbox: whoever ends or stops the process that watches the memory ends all.
+        signal.signal(signal.SIGCHLD, lambda *_: os._exit(0))
     control.sendall(b"R")
     children: dict[int, int] = {}  # the served process: its parent, which waits for it
     while True:
@@ -56,7 +69,7 @@ def main(arguments: list[str]) -> int:
                 _kill(served)
             return 0
         if request[:1] == b"F" and fds:
-            served = _fork(control, fds[0], cpu_seconds, memory, isolate, children)
+            served = _fork(control, fds[0], cpu_seconds, memory, mode, children)
             os.close(fds[0])
             control.sendall(struct.pack("<i", served))
         elif request[:1] == b"K" and len(request) == 5:
@@ -69,14 +82,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _fork(
-    control: socket.socket, channel: int, cpu_seconds: int, memory: int, isolate: bool, children: dict[int, int]
+    control: socket.socket, channel: int, cpu_seconds: int, memory: int, mode: str, children: dict[int, int]
 ) -> int:
     """Start a child that serves a student's functions on `channel`; its pid, or 0."""
     read, write = os.pipe()
     parent = os.fork()
     if parent == 0:
         try:
-            _middle(control, channel, write, cpu_seconds, memory, isolate)
+            _middle(control, channel, write, cpu_seconds, memory, mode)
         except Exception:
             traceback.print_exc()  # before the student's code runs, standard error is still the instructor's
         finally:
@@ -92,19 +105,15 @@ def _fork(
     return served
 
 
-def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, memory: int, isolate: bool) -> None:
+def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, memory: int, mode: str) -> None:
     """Between the warm process and the served one: makes the namespaces, says the pid, watches until the end."""
     control.close()
     os.setsid()  # a signal to the own process group reaches across namespaces
     addresses = _addresses() + memory
-    if isolate:
-        uid, gid = os.geteuid(), os.getegid()
-        if _libc.unshare(NAMESPACES):
+    if mode == "nested":
+        if not sandbox.own_users(NAMESPACES):
             return
-        lines = [("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")]
-        for file, line in [*lines, ("oom_score_adj", "1000")]:  # if memory runs out, it is this one that ends
-            with open(f"/proc/self/{file}", "w") as out:
-                out.write(line)
+        _first_to_end()
     ready_read, ready_write = os.pipe()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it waits for _watch
     served = os.fork()
@@ -113,11 +122,16 @@ def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, 
             os.setsid()
             os.close(write)
             os.close(ready_read)
-            if isolate:
+            if mode == "nested":
                 _own_places()
+            if mode != "open":
+                sandbox.prctl(sandbox.DUMPABLE, 1)
+                sandbox.drop_capabilities()
+                sandbox.refuse_system_calls()
                 sandbox.prctl(sandbox.PDEATHSIG, signal.SIGKILL)
             sandbox.limit(cpu_seconds, addresses)
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             channel = _only(channel, ready_write)
             os.write(1, b"!")  # the pipe that stands at 1 until now
@@ -138,27 +152,36 @@ def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, 
     if ready:
         os.write(write, struct.pack("<i", served))
     os.close(write)
-    _watch(served, memory if ready and isolate else 0)
+    own = {"1", str(os.getpid())} if mode == "alone" else set()  # they run no code of students, and do not count
+    _watch(served, memory if ready and mode != "open" else 0, own)
     os._exit(0)
 
 
-def _watch(served: int, memory: int) -> None:
-    """Wait for the end of the served process; bring it about if all in its namespace together hold too much memory.
+def _first_to_end() -> None:
+    """Where memory runs out."""
+    with open("/proc/self/oom_score_adj", "w") as out:
+        out.write("1000")
+
+
+def _watch(served: int, memory: int, own: set[str]) -> None:
+    """Wait for the end of the served process; bring it about if all in its namespace hold too much memory or files.
 
     The served process has put its own /proc where this one sees it, too. Where it cannot, each process has its limit.
     """
     while os.waitpid(served, os.WNOHANG) == (0, 0):
         signal.sigtimedwait([signal.SIGCHLD], 0.2)
         # The second count is exact where processes share memory after a fork, and slow.
-        if memory and _held("status", b"RssAnon:", b"RssShmem:") > memory:
-            exact = _held("smaps_rollup", b"Pss_Anon:", b"Pss_Shmem:")
+        if memory and _held("status", own, b"RssAnon:", b"RssShmem:") > memory:
+            exact = _held("smaps_rollup", own, b"Pss_Anon:", b"Pss_Shmem:")
             if exact > memory or exact == 0:  # old kernels do not say
                 _kill(served)
+        if memory and max(map(_files, PLACES)) > MOST_FILES:  # bubblewrap bounds their bytes only
+            _kill(served)
 
 
-def _held(file: str, *fields: bytes) -> int:
+def _held(file: str, own: set[str], *fields: bytes) -> int:
     total = 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    for pid in set(filter(str.isdigit, os.listdir("/proc"))) - own:
         try:
             with open(f"/proc/{pid}/{file}", "rb") as lines:
                 total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith(fields))
@@ -167,6 +190,11 @@ def _held(file: str, *fields: bytes) -> int:
         except OSError:  # it has just ended
             pass
     return total
+
+
+def _files(place: str) -> int:
+    found = os.statvfs(place)
+    return found.f_files - found.f_ffree
 
 
 def _addresses() -> int:
@@ -184,10 +212,10 @@ def _only(channel: int, ready: int) -> int:
 
 
 def _own_places() -> None:
-    """An empty /tmp, home, /dev/shm and /proc, no capabilities, and none of the calls that could change it."""
+    """An empty /tmp, home, /dev/shm and /proc."""
     _mount(None, "/", None, 0x4000 | 0x40000, None)  # private: nothing that happens here shows outside
-    size = f"size={sandbox.TMP_BYTES},nr_inodes=10000,mode=1777"
-    for place in ("/tmp", "/home", "/dev/shm"):
+    size = f"size={sandbox.TMP_BYTES},nr_inodes={MOST_FILES},mode=1777"
+    for place in PLACES:
         # A course or a Python that is installed below one of them is shown there again.
         kept = [path for path in sandbox.readable() if path.is_relative_to(place)]
         fds = [os.open(path, os.O_PATH) for path in kept]
@@ -201,8 +229,6 @@ def _own_places() -> None:
     except PermissionError:  # where the outer one is partly covered, as in many containers; little needs it
         _mount("tmpfs", "/proc", "tmpfs", 0x1 | 0x2 | 0x4 | 0x8, "size=4096,mode=555")
     os.chdir("/tmp")
-    sandbox.drop_capabilities()
-    sandbox.refuse_system_calls()
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None) -> None:

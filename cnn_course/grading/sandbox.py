@@ -27,8 +27,10 @@ FILE_BYTES = 64 << 20
 MEMORY_BYTES = 8 << 30  # of addresses: torch reserves several gigabytes that it never touches
 PROCESSES = 64
 OPEN_FILES = 256
+NEW_USERS = 0x10000000  # of unshare: a namespace of users
 PDEATHSIG = 1  # of prctl: the signal that comes when the parent ends
-_DUMPABLE, _SECCOMP, _CAPBSET_DROP, _NO_NEW_PRIVS = 4, 22, 24, 38
+DUMPABLE = 4  # and whether processes of the same user may look into this one
+_SECCOMP, _CAPBSET_DROP, _NO_NEW_PRIVS = 22, 24, 38
 _PACKAGE = Path(cnn_course.__file__).resolve().parent
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -44,9 +46,12 @@ def check() -> None:
             "bubblewrap is missing, and without it students' code would run with your rights. Install it "
             "(Debian, Ubuntu: sudo apt install bubblewrap) or, if you trust every submission, add --unsafe-no-sandbox."
         )
-    done = subprocess.run(command(["/usr/bin/env", "true"]), capture_output=True, text=True, timeout=30)
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    try:
+        done = subprocess.run(command(["/usr/bin/env", "true"]), capture_output=True, text=True, timeout=30)
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1] if done.returncode else ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    if said:
         raise SandboxError(
             f"bubblewrap cannot start a sandbox here: {said}. In a container it needs the right to make user "
             "namespaces (docker run --security-opt seccomp=unconfined). `cnn-course doctor` tries again."
@@ -105,14 +110,25 @@ def command(
     return [*words, "--chdir", "/tmp", "--", *map(str, inner)]
 
 
-def become_nobody() -> None:
+def become_nobody(user: int = NOBODY) -> None:
     """Give up root for good, where we are root, and every way to more rights."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-    prctl(_DUMPABLE, 1)  # lost with root, and without it /proc/self belongs to root
+        os.setresuid(user, user, user)
+    prctl(DUMPABLE, 1)  # lost with root, and without it /proc/self belongs to root
     prctl(_NO_NEW_PRIVS, 1)
+
+
+def own_users(namespaces: int = NEW_USERS) -> bool:
+    """Make namespaces, one of users among them in which only this user exists; False where the kernel refuses."""
+    uid, gid = os.geteuid(), os.getegid()
+    if _libc.unshare(namespaces):
+        return False
+    for file, line in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open(f"/proc/self/{file}", "w") as out:
+            out.write(line)
+    return True
 
 
 def drop_capabilities() -> None:

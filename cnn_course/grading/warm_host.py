@@ -15,6 +15,10 @@ from cnn_course.grading import sandbox
 START_SECONDS = 120.0
 
 
+class NotNestedError(sandbox.SandboxError):
+    """The sandbox starts, but its children cannot have namespaces of their own."""
+
+
 class Host:
     """A warm process that forks one child for each submission. Close it, or use it in a `with`."""
 
@@ -23,22 +27,24 @@ class Host:
         imports: Sequence[str],
         setup: str = "",
         *,
-        sandboxed: bool = True,
+        mode: str = "nested",
         cpu_seconds: int = 600,
         memory_bytes: int = 4 << 30,
     ) -> None:
         """imports, setup: modules to import and a text to run before the first submission.
 
+        mode: "nested", each child in namespaces of its own within the sandbox; "alone", a sandbox for one child;
+        "open", no sandbox at all.
         cpu_seconds: for each process of a child. memory_bytes: for all processes of a child together, beyond what the
         warm process holds. Raises SandboxError if it does not start.
         """
         self._control, theirs = socket.socketpair()
         words = [sys.executable, "-m", "cnn_course.grading.host", str(theirs.fileno()), str(cpu_seconds)]
-        words += [str(memory_bytes), "isolate" if sandboxed else "open", setup, *imports]
+        words += [str(memory_bytes), mode, setup, *imports]
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
-            sandbox.command(words, bare_proc=True) if sandboxed else words,
-            env={} if sandboxed else os.environ | threads,
+            words if mode == "open" else sandbox.command(words, bare_proc=mode == "nested"),
+            env=os.environ | threads if mode == "open" else {},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -69,7 +75,7 @@ class Host:
             theirs.close()
         if pid == 0:
             ours.close()
-            raise sandbox.SandboxError("no namespaces within the sandbox: the kernel refuses them")
+            raise NotNestedError("no namespaces within the sandbox: the kernel refuses them")
         return pid, ours
 
     def kill(self, pid: int) -> None:
