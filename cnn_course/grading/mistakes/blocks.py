@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnn_course.grading import checks
-from cnn_course.grading.failure import CheckFailed
 from cnn_course.grading.mistakes import parameters
 from cnn_course.grading.mistakes.parameters import Shapes, changed, shapes
 from cnn_course.grading.networks import Network
@@ -19,7 +18,7 @@ from cnn_course.models import resnet, vgg
 
 Variants = Iterator[tuple[nn.Module, str]]
 
-_NO_BIAS = "A convolution in front of a batch norm needs no bias (the norm has one): bias=False."
+NO_BIAS = "A convolution in front of a batch norm needs no bias (the norm has one): bias=False."
 
 
 def basic(c_in: int, channels: int, stride: int) -> nn.Module:
@@ -156,7 +155,7 @@ def residual_shapes(right: nn.Module, c_in: int, c_out: int) -> list[tuple[Shape
         ([*layers, *projection], always),
         ([*layers, *projection[:1]], "The projection has no batch norm." if right.downsample is not None else always),
         ([*projection, *layers], "The projection is listed first: put it into the module behind the other layers."),
-        (with_biases, _NO_BIAS),
+        (with_biases, NO_BIAS),
         ([s for s in shapes(right) if len(s) > 1], "The batch norms are missing: one follows each convolution."),
     ]
     return _unlike(shapes(right), found)
@@ -217,101 +216,6 @@ def bottlenecks(right: nn.Module) -> Variants:
     yield _forward(right, lambda b, x: one_relu_short(b, x, False)), "It looks as if the second ReLU is missing."
 
 
-def cifar_shapes(depth: int, width: int, classes: int) -> Iterator[tuple[Shapes, str]]:
-    def other(depth: int = depth, width: int = width, classes: int = classes) -> Shapes:
-        return shapes(resnet.resnet_cifar(depth, width, classes=classes))
-
-    right, n = other(), f"depth {depth} = 6n + 2 has n = {depth // 6}"
-    yield other(depth + 6), f"There is one block too many in each stage: {n}."
-    if depth > 8:
-        yield other(depth - 6), f"There is one block too few in each stage: {n}."
-    if depth != 20:
-        yield other(20), "The depth is always 20: use `depth`."
-    if width != 16:
-        yield other(width=16), "The width is always 16: use `width`."
-    if classes != 10:
-        yield other(classes=10), "There are always 10 outputs: use `classes`."
-    yield other(width=2 * width), "Every stage is twice as wide as asked for."
-    yield [right[0], right[0][:1], *right[1:]], _NO_BIAS
-    yield [right[0], *right[3:]], "The batch norm behind the first convolution is missing."
-    yield right[:-2], "The last layer, the fully connected one, is missing."
-
-
-def cifars(right: nn.Module) -> Variants:
-    plain = copy.deepcopy(right)
-    for stage in (plain.layer1, plain.layer2, plain.layer3):
-        for block in stage:
-            block.residual = False
-    yield plain, "These are the logits of the plain network: nothing is added. Is `residual` left at True?"
-    yield changed(right, {"relu": nn.Identity()}), "It looks as if the ReLU behind the first batch norm is missing."
-    yield changed(right, {"avgpool": nn.AdaptiveMaxPool2d(1)}), "The global pool takes the maximum; it averages."
-    yield changed(right, {"bn1": nn.Identity()}), "It looks as if the first batch norm is not used."
-    yield nn.Sequential(right, nn.Softmax(dim=1)), "The outputs are probabilities: leave the softmax out."
-    early = copy.deepcopy(right)
-    early.layer1[0].conv1.stride, early.layer1[0].downsample = (2, 2), nn.AvgPool2d(1, 2)
-    yield early, "It looks as if the first stage halves the side, too; only the second and the third do."
-    whole = copy.deepcopy(right)
-    for stage in (whole.layer2, whole.layer3):
-        stage[0].conv1.stride = (1, 1)
-        stage[0].downsample = _Padded()
-    yield whole, "It looks as if no stage halves the side: the first block of the second and the third has stride 2."
-
-
-def norms(net: Network, right: nn.Module, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """‖∂L/∂w‖ of each convolution of `net`, which has the shapes of `right`; CheckFailed if these are no numbers."""
-    gradients = net.gradients(images, labels)
-    expected = shapes(right)
-    if not isinstance(gradients, list) or len(gradients) != len(expected):
-        raise CheckFailed(f"{net.description}: the gradients cannot be read.")
-    found = []
-    for gradient, shape in zip(gradients, expected, strict=True):
-        if type(gradient) is not np.ndarray or gradient.shape != shape or gradient.dtype.kind != "f":
-            raise CheckFailed(f"{net.description}: a gradient has not the shape of its parameter.")
-        if len(shape) == 4:
-            found.append(np.sqrt((gradient.astype(np.float64) ** 2).sum()))
-    return np.array(found)
-
-
-def expected_norms(net: nn.Module, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """‖∂L/∂w‖ / ‖w‖ of each convolution of `net`, a network of ours, from the first to the last."""
-    own = norms(Network("", copy.deepcopy(net)), net, images, labels)
-    return own / np.array([np.linalg.norm(p.detach().double()) for p in net.parameters() if p.ndim == 4])
-
-
-def relative_norms(net: nn.Module, images: np.ndarray, labels: np.ndarray) -> list[tuple[np.ndarray, str]]:
-    """Results of wrong measurements of ‖∂L/∂w‖ / ‖w‖ of each convolution of `net`."""
-    weights = [p.detach().numpy().astype(np.float64) for p in net.parameters()]
-    gradients = [g.astype(np.float64) for g in Network("", copy.deepcopy(net)).gradients(images, labels)]
-    fixed = [g.astype(np.float64) for g in _in_evaluation(net, images, labels)]
-    kernels = [i for i, w in enumerate(weights) if w.ndim == 4]
-    dense = [i for i, w in enumerate(weights) if w.ndim > 1]
-
-    def ratios(places: list[int] | range, grads: list[np.ndarray] = gradients, p: int = 2) -> np.ndarray:
-        return np.array([_size(grads[i], p) / max(_size(weights[i], p), 1e-12) for i in places])
-
-    right = ratios(kernels)
-    own = np.array([_size(gradients[i], 2) for i in kernels])
-    return [
-        (ratios(range(len(weights))), "These are all parameters; take the convolutions, whose weights have four axes."),
-        (ratios(dense), "The fully connected layer is among them; take the weights with four axes."),
-        (own, "These are the norms of the gradients: divide each by the norm of its weights."),
-        (1 / right, "The quotient is upside down: gradient over weights."),
-        (right**2, "These are the squares of the quotients: the norm is the root of the sum of squares."),
-        (right * len(labels), "It looks as if the loss is the sum over the batch; take the mean."),
-        (ratios(kernels, fixed), "It looks as if the network is in evaluation mode; leave it in training mode."),
-        (right[::-1], "The order is the other way round: the first convolution comes first."),
-        (ratios(kernels, p=1), "These are sums of absolute values; the norm is the root of the sum of squares."),
-        (own / np.array([_size(own, 2)]), "Each norm is divided by the norm of all; divide it by that of its weights."),
-    ]
-
-
-class _Padded(nn.Module):
-    """x, with as many channels again that are 0."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([x, x * 0], dim=1)
-
-
 def _projection(c_in: int, c_out: int, stride: int) -> nn.Module | None:
     if stride == 1 and c_in == c_out:
         return None
@@ -369,13 +273,3 @@ def _tried(module: nn.Module, x: np.ndarray, training: bool) -> np.ndarray | Non
 
 def _unlike(right: Shapes, found: list[tuple[Shapes, str]]) -> list[tuple[Shapes, str]]:
     return [(candidate, message) for candidate, message in found if candidate != right]
-
-
-def _in_evaluation(net: nn.Module, images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
-    net = copy.deepcopy(net).eval()
-    loss = F.cross_entropy(net(torch.tensor(images)), torch.tensor(labels))
-    return [g.numpy() for g in torch.autograd.grad(loss, list(net.parameters()))]
-
-
-def _size(values: np.ndarray, p: int) -> float:
-    return float(np.linalg.norm(values.ravel(), p))
