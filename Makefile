@@ -74,7 +74,7 @@ clean:  ## remove the environment
 		echo "No uv for this machine: pip installs the same, more slowly."
 ifdef TORCH_BACKEND
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-verify-hashes --torch-backend $(TORCH_BACKEND) \
-		--constraint requirements.lock --editable '.[teach,dev]'
+		--constraint requirements.lock --editable '.[teach,cluster,postgres,dev]'
 else
 	@if [ -x $(BIN)/uv ]; then \
 		$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock && \

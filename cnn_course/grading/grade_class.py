@@ -206,7 +206,7 @@ def _results(tasks: list[Task], workers: int | None, seconds: float, scheduler: 
     try:
         from dask.distributed import Client, as_completed
     except ImportError as error:
-        raise GradeError("--scheduler needs Dask: pip install 'cnn-course[cluster]'") from error
+        raise GradeError("--scheduler needs Dask: pip install -e '.[cluster]'") from error
     try:
         client = Client(scheduler, timeout=5)
     except OSError as error:

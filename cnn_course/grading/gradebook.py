@@ -13,12 +13,14 @@ from datetime import datetime
 from pathlib import Path
 
 import nbformat
-from sqlalchemy.exc import SAWarning
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning
 
 from cnn_course.grading.judge import Grade
 from cnn_course.grading.submission import is_graded, is_solution, settings
 from cnn_course.whole_files import write_whole
 
+_ADDRESSES = "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////PATH/gradebook.db"
 COLUMNS = ("student", "first_name", "last_name", "email", "score", "max_score", "needs_manual_grade", "late_seconds")
 
 
@@ -27,16 +29,32 @@ def url_of(course: Path, url: str | None = None) -> str:
     return url or f"sqlite:///{Path(course).resolve() / 'gradebook.db'}"
 
 
+class GradebookError(RuntimeError):
+    """The gradebook cannot be opened; the message says why and what to do."""
+
+
 @contextlib.contextmanager
 def opened(url: str) -> Iterator:
-    """nbgrader's Gradebook at `url`."""
+    """nbgrader's Gradebook at `url`. Raises GradebookError if there is no database, or no way to it."""
     # nbgrader starts `alembic` by its bare name when it makes a new gradebook.
     scripts = sysconfig.get_path("scripts")
     if scripts not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([scripts, os.environ.get("PATH", "")])
     from nbgrader.api import Gradebook
 
-    with Gradebook(url, course_id="cnn-course") as book:
+    try:
+        address = make_url(url).render_as_string(hide_password=True)
+        book = Gradebook(url, course_id="cnn-course")
+    except ArgumentError as error:
+        raise GradebookError(f"{url!r} is no address of a database: write {_ADDRESSES}.") from error
+    except ModuleNotFoundError as error:
+        more = "pip install -e '.[postgres]'" if url.startswith("postgresql") else f"write {_ADDRESSES}"
+        raise GradebookError(f"the gradebook at {address} needs {error.name}: {more}.") from error
+    except DBAPIError as error:
+        raise GradebookError(
+            f"the gradebook at {address} does not open: {' '.join(str(error.orig).split())}"
+        ) from error
+    with book:
         yield book
 
 

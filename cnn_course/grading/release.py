@@ -69,9 +69,7 @@ def _exporter(labs: Path):
         from nbgrader.preprocessors import SaveCells
         from traitlets.config import Config, PyFileConfigLoader
     except ImportError as error:
-        raise ReleaseError(
-            f"building the labs needs nbgrader ({error}). Run: pip install 'cnn-course[teach]'"
-        ) from error
+        raise ReleaseError(f"building the labs needs nbgrader ({error}). Run: pip install -e '.[teach]'") from error
     settings = labs / "nbgrader_config.py"
     if not settings.is_file():
         raise ReleaseError(f"{settings} is missing: it says what the students' cells contain.")
