@@ -32,7 +32,7 @@ course: .venv/.ready  ## set up everything, then open JupyterLab on lecture 01
 # One thread for each worker: two busy processes with two threads each are several times slower than with one.
 test: .venv/.ready  ## set up everything, then run every test (ARGS goes to pytest)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
-		$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
+		$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 run: .venv/.ready  ## execute every lecture in order; seconds, cells, headline result
 	@$(BIN)/cnn-course run $(ARGS)

@@ -1,10 +1,12 @@
 """nbgrader's settings for the labs. nbgrader reads this file when it is started in this folder."""
 
+from cnn_course.grading.submission import TEXT_STUB
+
 c = get_config()  # noqa: F821  (nbgrader defines it)
 
 c.CourseDirectory.course_id = "cnn-course"
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
-c.ClearSolutions.text_stub = "Write your answer here."
+c.ClearSolutions.text_stub = TEXT_STUB
 
 # `nbgrader autograde` and formgrader's buttons do what `cnn-course grade` does: of a submission only the solution cells
 # are read, they run in a sandbox, and the tests run outside. nbgrader's own steps, which execute the notebook, are out.

@@ -75,6 +75,7 @@ def course(tmp_path_factory):
     """A course with six submissions, graded by `nbgrader autograde`."""
     folder = tmp_path_factory.mktemp("class") / "labs"
     shutil.copytree(running.LABS, folder, ignore=shutil.ignore_patterns("release", "gradebook.db", ".*"))
+    (folder / "gradebook.db").write_bytes(running.empty_gradebook())
     master = folder / "source" / LAB / f"{LAB}.ipynb"
     solution = running.master(LAB)
     good = running.with_answers(solution, {"q7-answer": WORDS})
@@ -205,6 +206,7 @@ def test_collection_refuses_links(course, tmp_path):
             os.mkfifo(place / "pipe")
     copy = tmp_path / "labs"
     shutil.copytree(course, copy, ignore=shutil.ignore_patterns("submitted", "autograded", "feedback", "gradebook.db"))
+    (copy / "gradebook.db").write_bytes(running.empty_gradebook())
     said = nbgrader(copy, "collect", LAB, f"--Exchange.root={exchange}")
     found = {p.relative_to(copy / "submitted").as_posix() for p in (copy / "submitted").rglob("*") if not p.is_dir()}
     assert found == {f"honest/{LAB}/{LAB}.ipynb", f"honest/{LAB}/timestamp.txt", f"eve/{LAB}/timestamp.txt"}

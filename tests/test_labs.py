@@ -78,7 +78,7 @@ def test_stub_fails_every_test_with_one_clear_sentence(master, released):
 
 @pytest.mark.parametrize(("lab", "wrong"), PLANTED)
 def test_wrong_answer_gets_its_diagnosis_and_loses_only_its_own_points(lab, wrong):
-    results = running.run(running.with_answers(running.master(lab), {wrong.cell: wrong.source}))
+    results = running.run(running.with_answers(running.master(lab), {wrong.cell: wrong.source}), changed=wrong.cell)
     failed = tuple(name for name, message in results.items() if message)
     assert failed == wrong.fails
     assert wrong.diagnosis in results[failed[0]]

@@ -58,6 +58,7 @@ def address():
 
 def test_a_class_in_postgresql_has_the_marks_of_the_one_in_a_file(address, tmp_path, capsys):
     course = new_course(tmp_path / "labs")
+    (course / "gradebook.db").unlink()
     hand_in(course, "solution", running.master(LAB))
     hand_in(course, "slip", with_slip("stride on the rows only"))
     arguments = ["grade", "lab01", "--course", str(course), "--export", str(course / "points.csv"), "--report"]

@@ -4,46 +4,16 @@ import contextlib
 import dataclasses
 import io
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
+from striped_images import CPU, Data, stripes, trained
 from torch import nn
 
 from cnn_course import train
-from cnn_course.augment import Augment
-from cnn_course.checkpoint import CheckpointError
 from cnn_course.models.mlp import mlp
-from cnn_course.train import TrainConfig, accuracy, choose_device, evaluate, fit, predict
-
-
-@dataclass
-class Data:
-    images: np.ndarray
-    labels: np.ndarray
-
-
-def stripes(n: int, seed: int = 0) -> Data:
-    """Horizontal (0) or vertical (1) stripes, 6x6, with noise."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 2, n)
-    rows = np.where(np.arange(6)[:, None] % 2, 200, 50) * np.ones((6, 6))
-    images = np.where(labels[:, None, None] == 0, rows, rows.T) + rng.normal(0, 20, (n, 6, 6))
-    return Data(images.clip(0, 255).astype(np.uint8)[:, None], labels)
-
-
-CPU = TrainConfig(epochs=3, batch_size=16, lr=0.01, device="cpu")
-
-
-def net(seed: int = 0) -> nn.Sequential:
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2))
-
-
-def trained(config: TrainConfig = CPU, seed: int = 0, **kwargs):
-    model = net(seed)
-    return model, fit(model, stripes(100), config, verbose=False, **kwargs)
+from cnn_course.train import TrainConfig, accuracy, choose_device, fit, predict
 
 
 def test_learns_and_reports():
@@ -267,112 +237,6 @@ def test_on_the_gpu():
     assert accuracy(model, stripes(40, seed=1)) == 1.0
 
 
-# --- recipes
-
-
-def stepped(config: TrainConfig, epochs: int = 3) -> nn.Module:
-    """A linear classifier after so many epochs of a single batch each."""
-    torch.manual_seed(0)
-    model = mlp(36, (), 2)
-    fit(model, stripes(10), dataclasses.replace(config, epochs=epochs, batch_size=10, device="cpu"), verbose=False)
-    return model
-
-
-@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
-def test_sgd_as_written_by_hand(label_smoothing):
-    # v = 0.9 v + g + decay w; w = w - lr v, with the learning rate of each step.
-    config = TrainConfig(
-        optimizer="sgd", lr=0.5, weight_decay=0.1, schedule="step", label_smoothing=label_smoothing, epochs=4
-    )
-    data = stripes(10)
-    torch.manual_seed(0)
-    model, velocity = mlp(36, (), 2), {}
-    for step in range(4):
-        logits = model(torch.tensor(data.images) / 255)
-        target = torch.full((10, 2), label_smoothing / 2)
-        target[range(10), data.labels] += 1 - label_smoothing
-        loss = -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()
-        for p, g in zip(model.parameters(), torch.autograd.grad(loss, list(model.parameters())), strict=True):
-            velocity[p] = 0.9 * velocity.get(p, 0) + g + 0.1 * p.detach()
-            p.data -= (0.5, 0.5, 0.05, 0.005)[step] * velocity[p]
-    for p, q in zip(model.parameters(), stepped(config, 4).parameters(), strict=True):
-        torch.testing.assert_close(p, q)
-
-
-def test_auxiliary_heads_count_for_three_tenths():
-    class Heads(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.flat, self.last, self.first = nn.Flatten(), nn.Linear(36, 2), nn.Linear(36, 2)
-
-        def forward(self, x):
-            x = self.flat(x)
-            return (self.last(x), self.first(x)) if self.training else self.last(x)
-
-    torch.manual_seed(0)
-    model, data = Heads(), stripes(10)
-    x, y = torch.tensor(data.images) / 255, torch.tensor(data.labels)
-    main, aux = (nn.functional.cross_entropy(logits, y).item() for logits in model(x))
-    row = fit(model, data, TrainConfig(epochs=1, batch_size=10, device="cpu"), val=data, verbose=False).epochs[0]
-    assert row.train_loss == pytest.approx(main + 0.3 * aux, rel=1e-5)
-    assert row.val_loss == pytest.approx(evaluate(model, data)[0])
-
-
-def test_evaluate_is_the_mean_loss_and_the_accuracy():
-    model, history = trained(val=stripes(40, seed=1))
-    data = stripes(40, seed=1)
-    p = predict(model, data.images)[range(40), data.labels]
-    loss, right = evaluate(model, data)
-    assert loss == pytest.approx(-np.log(p).mean(), rel=1e-4) == history.epochs[-1].val_loss
-    assert right == accuracy(model, data) == (p > 0.5).mean()
-
-
-def test_patience_stops_and_goes_back_to_the_best_epoch(capsys):
-    torch.manual_seed(0)
-    model, val = mlp(36, (), 2), stripes(40, seed=1)
-    config = TrainConfig(epochs=30, batch_size=50, lr=0.02, device="cpu", patience=3)
-    seen = []
-
-    def turn(row):
-        seen.append({name: value.clone() for name, value in model.state_dict().items()})
-        if row.epoch == 4:  # from here on it learns the opposite
-            with torch.no_grad():
-                model[1].weight *= -1
-
-    history = fit(model, stripes(100), config, val=val, on_epoch=turn)
-    scores = history.column("val_accuracy")
-    best = int(scores.argmax())
-    assert history.restored == best + 1 == history.best() + 1
-    assert len(scores) == best + 4 < 30
-    assert all(torch.equal(value, seen[best][name]) for name, value in model.state_dict().items())
-    assert accuracy(model, val) == scores[best]
-    out = capsys.readouterr().out
-    assert "stopped: no better val accuracy in 3 epochs" in out
-    assert f"the model has the weights of epoch {best + 1}" in out
-
-
-def test_patience_needs_validation_data():
-    with pytest.raises(ValueError, match="patience=2 looks at the val accuracy: give validation data"):
-        trained(dataclasses.replace(CPU, patience=2))
-
-
-def test_augmentation_sees_every_batch_and_repeats_with_the_seed():
-    batches = []
-
-    def negative(images, generator):
-        batches.append((images.shape, images.dtype, torch.rand(1, generator=generator).item()))
-        return 255 - images
-
-    config = dataclasses.replace(CPU, augment=negative, epochs=2)
-    a, _ = trained(config)
-    first, batches[:] = list(batches), []
-    b, _ = trained(config)
-    assert batches == first and [shape[0] for shape, _, _ in first] == 2 * [16, 16, 16, 16, 16, 16, 4]
-    assert {dtype for _, dtype, _ in first} == {torch.uint8} and len({draw for _, _, draw in first}) == 14
-    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
-    assert not torch.equal(a[1].weight, trained(dataclasses.replace(config, augment=None))[0][1].weight)
-
-
 def small_cnn() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
@@ -413,77 +277,3 @@ def test_a_single_image_and_batch_norm():
     model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2), nn.BatchNorm1d(2))
     with pytest.raises(train.TrainingError, match="batch of one image.*another batch_size than 16"):
         fit(model, stripes(33), CPU, verbose=False)
-
-
-# --- checkpoints (more of them in test_checkpoint.py)
-
-
-class Stop:
-    """on_epoch that stops the run like Ctrl-C after one epoch."""
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def __call__(self, row):
-        if row.epoch == self.after:
-            raise KeyboardInterrupt
-
-
-RECIPE = dataclasses.replace(CPU, epochs=6, lr=0.03, schedule="cosine", warmup=1.5, patience=3, label_smoothing=0.1)
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_resumed_and_uninterrupted_end_the_same(optimizer, tmp_path, capsys):
-    config = dataclasses.replace(RECIPE, optimizer=optimizer, augment=Augment(crop=1, rotate=10.0, cutout=2))
-    val, path = stripes(40, seed=1), tmp_path / "run.checkpoint"
-    whole, expected = trained(config, val=val)
-    for stop in (1, 2):
-        assert fit(net(), stripes(100), config, val=val, checkpoint=path, on_epoch=Stop(stop)).interrupted
-    out = capsys.readouterr().out
-    assert f"{path} holds the last whole epoch: the same call goes on from there" in out
-    assert f"going on from {path}: 1 of 6 epochs are done" in out
-    model, history = trained(config, seed=9, val=val, checkpoint=path)
-    assert all(torch.equal(p, q) for p, q in zip(model.state_dict().values(), whole.state_dict().values(), strict=True))
-    rows = [[dataclasses.replace(row, seconds=0) for row in h.epochs] for h in (history, expected)]
-    assert rows[0] == rows[1] and history.restored == expected.restored and not history.interrupted
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"lr": 0.1}, "lr was 0.03 and is 0.1. Use what it was made with, or name another file"),
-        ({"epochs": 7}, "epochs was 6 and is 7"),
-        ({"augment": Augment(flip=True)}, r"augment was None and is Augment\(crop=0, flip=True"),
-        ({"seed": 1, "lr": 1.0}, "lr was 0.03 and is 1.0; seed was 0 and is 1"),
-    ],
-)
-def test_a_checkpoint_of_other_settings(change, message, tmp_path):
-    path = tmp_path / "run"
-    val = stripes(10, seed=1)
-    trained(RECIPE, val=val, checkpoint=path, on_epoch=Stop(1))
-    with pytest.raises(CheckpointError, match=message):
-        trained(dataclasses.replace(RECIPE, **change), val=val, checkpoint=path)
-
-
-def test_a_checkpoint_of_other_data_or_another_model(tmp_path):
-    path = tmp_path / "run"
-    trained(CPU, checkpoint=path, on_epoch=Stop(1))
-    with pytest.raises(CheckpointError, match="validation data was none and is 10 images 1x6x6"):
-        trained(CPU, checkpoint=path, val=stripes(10))
-    model = trained(CPU)[0]
-    with pytest.raises(CheckpointError, match=r"training data was 100 images 1x6x6, SHA-256 \w+ and is 100 images"):
-        fit(model, stripes(100, seed=5), CPU, checkpoint=path)
-    model[3].p = 0.5
-    with pytest.raises(CheckpointError, match="model was Sequential with 626 parameters, layers"):
-        fit(model, stripes(100), CPU, checkpoint=path)
-
-
-def test_a_constant_rate_lets_a_finished_run_grow(tmp_path):
-    path = tmp_path / "run"
-    trained(CPU, checkpoint=path)
-    longer = dataclasses.replace(CPU, epochs=5)
-    model, history = trained(longer, checkpoint=path)
-    whole, expected = trained(longer)
-    assert len(history.epochs) == 5 and torch.equal(model[1].weight, whole[1].weight)
-    with pytest.raises(CheckpointError, match="it has 5 epochs and now there are to be 3"):
-        trained(CPU, checkpoint=path)

@@ -101,7 +101,7 @@ def grade_class(
     seed: of the hidden inputs; drawn at the first run of a lab, written down, and the same from then on, so that the
     whole class gets the same inputs and a second run the same grades. Another seed grades everybody again.
     scheduler: the address of a Dask scheduler, to use its workers. only: a pattern for the students' names.
-    again: grade also what has not changed. Raises GradeError, CollectError or SandboxError.
+    again: grade also what has not changed. Raises GradeError, CollectError, GradebookError or SandboxError.
     """
     course = Path(course).resolve()
     lab = find_lab(course, lab)
@@ -113,34 +113,30 @@ def grade_class(
         sandbox.check()
     url = gradebook.url_of(course, db)
     gradebook.register(url, lab, master)
+    seed = _seed(course, lab, seed)
     with gradebook.opened(url) as book:
         entered = {submission.student.id for submission in book.assignment_submissions(lab)}
-    seed = _seed(course, lab, seed)
-    tasks, ready, unchanged = [], [], []
-    for one in handed_in:
-        submission, problem = _taken(one, master)
-        fingerprint = _fingerprint(path, submission, problem, seed)
-        old = load(course, one.student, lab)
-        if old is not None and old["fingerprint"] == fingerprint and one.student in entered and not again:
-            unchanged.append((one, submission, _grade_of(old)))
-        elif problem:
-            ready.append((one, submission, fingerprint, _refused(master, problem)))
-        else:
-            tasks.append((one, Task(one.student, path, submission, seed, seconds, sandboxed), fingerprint))
-    if tasks and sandboxed and not nests():
-        slow = (
-            "The kernel refuses namespaces within a sandbox: each submission gets a sandbox of its own, which is slow."
-        )
-        print(slow, file=sys.stderr)
-    outcome = Outcome(0, len(unchanged), {})
-    with gradebook.opened(url) as book:
-        for one, submission, fingerprint, grade in ready:
-            _write(course, lab, master, one, submission, fingerprint, seed, grade, book)
+        tasks, refused, unchanged = {}, [], []
+        for one in handed_in:
+            submission, problem = _taken(one, master)
+            fingerprint = _fingerprint(path, submission, problem, seed)
+            old = load(course, one.student, lab)
+            if old is not None and old["fingerprint"] == fingerprint and one.student in entered and not again:
+                unchanged.append((one, submission, _grade_of(old)))
+            elif problem:
+                refused.append((one, submission, fingerprint, problem))
+            else:
+                tasks[Task(one.student, path, submission, seed, seconds, sandboxed)] = one, fingerprint
+        if tasks and sandboxed and not nests():
+            slow = "The kernel refuses namespaces within a sandbox: each submission gets one of its own, which is slow."
+            print(slow, file=sys.stderr)
+        outcome = Outcome(0, len(unchanged), {})
+        for one, submission, fingerprint, problem in refused:
+            _write(course, lab, master, one, submission, fingerprint, seed, _refused(master, problem), book)
             outcome.graded += 1
-        by_task = {task: (one, fingerprint) for one, task, fingerprint in tasks}
         bar = tqdm(total=len(tasks), desc=lab, unit="submission", disable=not sys.stderr.isatty(), file=sys.stderr)
-        for task, result in _results([task for _, task, _ in tasks], workers, seconds, scheduler):
-            one, fingerprint = by_task[task]
+        for task, result in _results(list(tasks), workers, seconds, scheduler):
+            one, fingerprint = tasks[task]
             if isinstance(result, Grade):
                 _write(course, lab, master, one, task.submission, fingerprint, seed, result, book)
                 outcome.graded += 1

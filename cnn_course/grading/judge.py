@@ -24,7 +24,7 @@ from cnn_course.grading import checks, rules
 from cnn_course.grading.failure import CheckFailed
 from cnn_course.grading.sandbox import SandboxError
 from cnn_course.grading.student import Student
-from cnn_course.grading.submission import Submission, is_graded, is_solution, settings
+from cnn_course.grading.submission import TEXT_STUB, Submission, is_graded, is_solution, settings
 from cnn_course.grading.warm_host import Host
 
 SUBMISSION_SECONDS = 300.0
@@ -161,7 +161,7 @@ def _for_a_person(cell: nbformat.NotebookNode, submission: Submission) -> CellGr
     """A question in words: nothing to read means no points, everything else waits for a person."""
     name, most = settings(cell)["grade_id"], float(settings(cell)["points"])
     answer = submission.answers.get(name, "").strip()
-    empty = answer in ("", "Write your answer here.")
+    empty = answer in ("", TEXT_STUB)
     return CellGrade(name, 0.0 if empty else None, most, "Nothing was written." if empty else "")
 
 

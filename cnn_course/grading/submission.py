@@ -16,6 +16,7 @@ import nbformat
 
 from cnn_course.grading.wire import clean
 
+TEXT_STUB = "Write your answer here."  # what a released lab has in place of an answer in words
 LARGEST_FILE = 20 << 20
 LARGEST_CELL = 200_000
 

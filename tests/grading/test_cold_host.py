@@ -85,21 +85,15 @@ NEIGHBOURS = [
 ]
 # Of the attacks on the warm host those for which it matters that the namespaces are bubblewrap's.
 TRIED_HERE = (
-    "frames and the collector's objects",
-    "the gradebook",
     "the grader's own code and Python's start-up files",
     "processes that outlive the submission",
     "signals to the own group, to the first process, to all",
-    "memory that a later submission would see",
     "the memory of the host and of the judge",
-    "sockets of other kinds",
-    "open files",
     "the kernel's log, keys and other namespaces",
     "the disk",
     "memory bit by bit",
     "processes",
     "a bomb of processes",
-    "dead again and again",
 )
 HERE = [param.values[0] for param in ATTACKS if param.values[0].name in TRIED_HERE]
 HERE.append(
@@ -176,5 +170,5 @@ def test_two_at_once_do_not_meet():
             time.sleep(2)
             second = grade(other, function(forks, "import os, time", see), rules=False)
             said = [cell.message for cell in second.cells if cell.name == "q3-visible"]
-            assert "fifty, []" in said[0], said
+            assert "fifty" in said[0] and "mark" not in said[0], said
             assert "fifty" in "".join(cell.message for cell in first.result().cells)

@@ -2,8 +2,10 @@
 
 import contextlib
 import copy
+import functools
 import io
 import linecache
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,17 @@ def released(lab: str) -> nbformat.NotebookNode:
     return nbformat.read(LABS / "release" / lab / f"{lab}.ipynb", as_version=4)
 
 
+@functools.cache
+def empty_gradebook() -> bytes:
+    """A copy of it saves what nbgrader does for seconds when it makes a new one."""
+    from cnn_course.grading import gradebook
+
+    with tempfile.TemporaryDirectory() as folder:
+        with gradebook.opened(gradebook.url_of(Path(folder))):
+            pass
+        return Path(folder, "gradebook.db").read_bytes()
+
+
 def grade_id(cell) -> str:
     return cell.metadata.get("nbgrader", {}).get("grade_id", "")
 
@@ -54,25 +67,45 @@ def with_answers(notebook, answers: dict[str, str]) -> nbformat.NotebookNode:
     return notebook
 
 
-def run(notebook) -> dict[str, str]:
+def run(notebook, changed: str | None = None) -> dict[str, str]:
     """Execute the code cells in order and return, for each test cell, its failure message ("" for a pass).
 
-    As in a notebook, an error in one cell does not keep the next from running.
+    As in a notebook, an error in one cell does not keep the next from running. changed: the one solution cell that is
+    not the model answer; then only tests run that use a name which that cell makes, itself or through other cells.
     """
     # What a message says may depend on the checks before it; each notebook has a process of its own.
     checks.forget()
     names = {"__name__": "__main__"}
     try:
         with matplotlib.rc_context():  # a lab's style is for its own process
-            return _run(notebook, names)
+            return _run(notebook, names, None if changed is None else using(notebook, changed))
     finally:
         rules.forget()
 
 
-def _run(notebook, names: dict) -> dict[str, str]:
+def using(notebook, changed: str) -> set[str]:
+    """The test cells that use what the solution cell `changed` makes; all, where that cell cannot be read."""
+    reached, found = set(), set()
+    for cell in [c for c in notebook.cells if c.cell_type == "code"]:
+        try:
+            made, used = rules.names(cell.source, grade_id(cell))
+        except SyntaxError:
+            return set(graded(notebook))
+        if cell.metadata.get("nbgrader", {}).get("grade"):
+            if used & reached or grade_id(cell).partition("-")[0] == changed.partition("-")[0]:
+                found.add(grade_id(cell))
+        elif used & reached or grade_id(cell) == changed:
+            reached |= made
+    return found
+
+
+def _run(notebook, names: dict, wanted: set[str] | None) -> dict[str, str]:
     results = {}
     for cell in notebook.cells:
         if cell.cell_type != "code":
+            continue
+        if wanted is not None and cell.metadata.get("nbgrader", {}).get("grade") and grade_id(cell) not in wanted:
+            results[grade_id(cell)] = ""
             continue
         message = ""
         try:
