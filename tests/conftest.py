@@ -25,9 +25,12 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium. Where there is none, the test is skipped, and fails in CI."""
+    """Headless Chromium. Where there is none, the test is skipped, and fails in CI.
+
+    It ends with its module: while it runs, Playwright's event loop is in the way of others in this process.
+    """
     pytest.importorskip("playwright")
     import jupyterlab_harness as harness
 
