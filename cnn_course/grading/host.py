@@ -51,7 +51,8 @@ def main(arguments: list[str]) -> int:
     for name in arguments[5:]:
         with contextlib.suppress(ImportError):  # then the student's cell says so
             importlib.import_module(name)
-    warm_up(arguments[4])
+    if mode != "alone":  # one child would pay for all of it, whether it needs it or not
+        warm_up(arguments[4])
     gc.collect()
     gc.freeze()  # the collector of a child need not touch, and so copy, what was there before
     if mode == "alone":
