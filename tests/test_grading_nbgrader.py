@@ -14,7 +14,6 @@ import jupyterlab_harness as harness  # noqa: E402
 import nbformat  # noqa: E402
 from nbgrader.api import Gradebook  # noqa: E402
 
-from cnn_course.grading import sandbox  # noqa: E402
 from labs import running  # noqa: E402
 
 LAB = "lab01_convolution"
@@ -22,10 +21,7 @@ SCRIPT = "<img src=x onerror=\"window.ran='image'\"><script>window.ran='script'<
 WORDS = f"Because the same kernel is used everywhere. {SCRIPT} $\\require{{x}}$\n~~~~\n{SCRIPT}"
 SECRET = "the-secret-of-this-submission"
 
-try:
-    sandbox.check()
-except sandbox.SandboxError as error:
-    pytest.skip(f"bubblewrap: {error}", allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 
 def nbgrader(course, *arguments, expect=0, **environment):
@@ -71,7 +67,7 @@ def forged():
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory):
+def course(bubblewrap, tmp_path_factory):
     """A course with six submissions, graded by `nbgrader autograde`."""
     folder = tmp_path_factory.mktemp("class") / "labs"
     shutil.copytree(running.LABS, folder, ignore=shutil.ignore_patterns("release", "gradebook.db", ".*"))

@@ -1,10 +1,6 @@
 """nbgrader releases and, with our judge, grades lab 01: all points for the solution, none for the stub."""
 
-import os
 import shutil
-import subprocess
-import sys
-import sysconfig
 
 import pytest
 
@@ -13,43 +9,16 @@ pytest.importorskip("nbgrader", reason="grading needs nbgrader (the extra `teach
 import nbformat  # noqa: E402
 from labs.lab01_wrong_answers import WRONG_ANSWERS  # noqa: E402
 from nbgrader.api import Gradebook  # noqa: E402
+from test_grading_nbgrader import nbgrader  # noqa: E402
 
-from cnn_course.grading import sandbox  # noqa: E402
 from labs import running  # noqa: E402
-
-try:
-    sandbox.check()
-except sandbox.SandboxError as error:
-    pytest.skip(f"bubblewrap: {error}", allow_module_level=True)
 
 LAB = "lab01_convolution"
 SLIP = next(wrong for wrong in WRONG_ANSWERS if wrong.name == "stride on the rows only")
 
 
-def nbgrader(course, *arguments):
-    """Run nbgrader's command line in the course folder, with Jupyter folders of its own."""
-    own = course.parent / "jupyter"
-    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-    path = os.pathsep.join(p for p in (str(running.REPOSITORY), os.environ.get("PYTHONPATH", "")) if p)
-    environment = os.environ | {name: str(own / name.lower()) for name in names}
-    # nbgrader starts `alembic` by its bare name when it makes a gradebook.
-    environment["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "JUPYTER_PREFER_ENV_PATH": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *arguments],
-        cwd=course,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def course(tmp_path_factory):
+def course(bubblewrap, tmp_path_factory):
     """A course with lab 01 released, three submissions and their grades."""
     folder = tmp_path_factory.mktemp("class") / "labs"
     shutil.copytree(running.LABS, folder, ignore=shutil.ignore_patterns("release", "gradebook.db", ".*"))

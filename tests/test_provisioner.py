@@ -18,12 +18,7 @@ from nbclient import NotebookClient  # noqa: E402
 from cnn_course.grading import sandbox  # noqa: E402
 
 NAME = "cnn-course-sandbox"
-try:
-    sandbox.check()
-    WHY_NOT = ""
-except sandbox.SandboxError as error:
-    WHY_NOT = str(error)
-needs_bubblewrap = pytest.mark.skipif(bool(WHY_NOT), reason=f"bubblewrap: {WHY_NOT}")
+needs_bubblewrap = pytest.mark.usefixtures("bubblewrap")
 
 # A process of its own that starts a kernel, says where, and waits to be killed.
 HOLDER = """

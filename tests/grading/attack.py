@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
+LAB = "lab01_convolution"
 MARK = "cnn-attack-mark"  # in the name of every file that an attack writes
 SECRET = "cnn-attack-secret"  # in every place that an attack must not be able to read
 

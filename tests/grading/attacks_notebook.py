@@ -15,9 +15,9 @@ from pathlib import Path
 
 import nbformat
 
+from grading.attack import LAB
 from labs import running
 
-LAB = "lab01_convolution"
 MASTER = running.master(LAB)
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>[x](javascript:alert(3))"
 

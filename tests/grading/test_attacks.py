@@ -5,8 +5,6 @@ import copy
 import hashlib
 import os
 import re
-import shutil
-import socket
 import sys
 import time
 from pathlib import Path
@@ -17,10 +15,9 @@ import pytest
 from cnn_course.grading import judge, student, submission
 from cnn_course.grading.warm_host import Host
 from grading import attacks_exhaust, attacks_judge, attacks_read, attacks_rules, attacks_wire, attacks_write
-from grading.attack import MARK, SECRET
+from grading.attack import LAB, MARK, SECRET
 from labs import running
 
-LAB = "lab01_convolution"
 FAMILIES = {
     "judge": attacks_judge.ATTACKS + attacks_wire.ATTACKS + attacks_rules.ATTACKS,
     "write": attacks_write.ATTACKS,
@@ -45,28 +42,6 @@ pytestmark = pytest.mark.usefixtures("bubblewrap")
 def host(bubblewrap):
     with Host(judge.imports_of(MASTER), cpu_seconds=60, memory_bytes=MEMORY) as host:
         yield host
-
-
-@pytest.fixture(scope="module")
-def outside(tmp_path_factory):
-    """A course folder, a port and sockets outside the sandbox, with secrets; the words that stand for them."""
-    course = tmp_path_factory.mktemp("course")
-    shutil.copytree(running.LABS / "source" / LAB, course / "source" / LAB)
-    for place in ("submitted/ada", "feedback/ada"):
-        (course / place / LAB).mkdir(parents=True)
-        (course / place / LAB / f"{LAB}.ipynb").write_text(SECRET)
-    (course / "gradebook.db").write_text(SECRET)
-    os.environ["CNN_ATTACK"] = SECRET
-    with contextlib.ExitStack() as stack:
-        port, path, abstract = (stack.enter_context(socket.socket(f)) for f in (socket.AF_INET, *[socket.AF_UNIX] * 2))
-        port.bind(("127.0.0.1", 0))
-        path.bind(str(course / "socket"))
-        abstract.bind(f"\0{MARK}{os.getpid()}")
-        for listener in (port, path, abstract):
-            listener.listen()
-        words = {"COURSE": course, "REPOSITORY": running.REPOSITORY, "PREFIX": sys.prefix, "PID": os.getpid()}
-        yield words | {"PORT": port.getsockname()[1], "SOCKET": course / "socket"}
-    del os.environ["CNN_ATTACK"]
 
 
 def without_rules(master):
@@ -131,6 +106,19 @@ def assert_no_harm(host, outside, before):
     assert marks(outside) == []
 
 
+def assert_no_more_than_due(attack, result):
+    """No undeserved point, none lost for no reason, and messages that say what the attack met and no secret."""
+    attacked = {name.partition("-")[0] for name in attack.cells}
+    passed = {cell.name for cell in result.cells if cell.points}
+    others = {name for name in TESTS if name.partition("-")[0] not in attacked}
+    assert passed - set(attack.may_pass) <= others, "an undeserved point"
+    said = "\n".join([*(cell.message for cell in result.cells), *result.notes])
+    assert re.search(attack.says, said), said
+    assert SECRET not in said
+    assert attack.spoils or passed >= others, f"lost for no reason: {sorted(others - passed)}: {said}"
+    assert all(len(cell.message) <= 4000 for cell in result.cells)
+
+
 def filled_in(cells, words):
     for name, value in words.items():
         cells = {cell: text.replace(f"@{name}@", str(value)) for cell, text in cells.items()}
@@ -143,15 +131,7 @@ def test_attack(attack, host, outside, before, monkeypatch):
     limit, start = 20.0, time.monotonic()
     result = grade(host, filled_in(attack.cells, outside), rules=attack.rules, seconds=limit)
     assert time.monotonic() - start < limit + 2
-    attacked = {name.partition("-")[0] for name in attack.cells}
-    passed = {cell.name for cell in result.cells if cell.points}
-    others = {name for name in TESTS if name.partition("-")[0] not in attacked}
-    assert passed - set(attack.may_pass) <= others, "an undeserved point"
-    said = "\n".join([*(cell.message for cell in result.cells), *result.notes])
-    assert re.search(attack.says, said), said
-    assert SECRET not in said
-    assert attack.spoils or passed >= others, f"lost for no reason: {sorted(others - passed)}: {said}"
-    assert all(len(cell.message) <= 4000 for cell in result.cells)
+    assert_no_more_than_due(attack, result)
     assert_no_harm(host, outside, before)
     monkeypatch.undo()
     honest = grade(host, {}, seed=1)
