@@ -27,10 +27,11 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
-from cnn_course.grading import gradebook, judge
-from cnn_course.grading.cold_host import open_host
-from cnn_course.grading.grade_class import find_lab, load
-from cnn_course.grading.submission import is_graded, is_solution, parse, settings
+from cnn_course.grading.classroom import gradebook
+from cnn_course.grading.classroom.grade_class import find_lab, load
+from cnn_course.grading.judging import judge
+from cnn_course.grading.judging.submission import is_graded, is_solution, parse, settings
+from cnn_course.grading.sandbox.cold_host import open_host
 
 LABS = Path(__file__).resolve().parents[1] / "labs"
 STOCK = """c = get_config()
@@ -105,7 +106,7 @@ def compare(lab: str, count: int, rounds: int, scratch: Path) -> dict:
         nbgrader(stock, "autograde", lab)
         seconds["stock nbgrader"].append(time.perf_counter() - start)
         start = time.perf_counter()
-        command = [sys.executable, "-m", "cnn_course.cli", "grade", lab, "--course", str(ours), "--seed", "0"]
+        command = [sys.executable, "-m", "cnn_course.commands.cli", "grade", lab, "--course", str(ours), "--seed", "0"]
         done = subprocess.run(command, capture_output=True, text=True)
         seconds["cnn-course grade"].append(time.perf_counter() - start)
         if done.returncode:

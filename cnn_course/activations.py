@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments import integer
-from cnn_course.conv_arguments import same_float
+from cnn_course.arguments.floats import same_float
+from cnn_course.arguments.integers import integer
 
 Array = NDArray[np.floating]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from cnn_course.arguments import each, integer, pair
+from cnn_course.arguments.integers import each, integer, pair
 from cnn_course.convolution import output_size
 
 __all__ = [

@@ -16,14 +16,11 @@ from pathlib import Path
 
 import torch
 
-from cnn_course.whole_files import write_whole
+from cnn_course.errors import CheckpointError
+from cnn_course.files.whole_files import write_whole
 
 TITLE = b"cnn-course checkpoint, version 1\n"
 _AWAY = "move it away or delete it, and the training begins anew; or put a copy in its place that is good."
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written or used; the message names the file and says what to do."""
 
 
 def save(path: Path, state: dict) -> None:

@@ -15,7 +15,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import fast_convolution
-from cnn_course.conv_arguments import Convolution, Padding, borders_of, check, output_size, same_float
+from cnn_course.arguments.floats import same_float
+from cnn_course.array_engine.conv_arguments import Convolution, Padding, borders_of, check, output_size
 
 __all__ = [
     "conv1d",

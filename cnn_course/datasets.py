@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from platformdirs import user_cache_path
 
-from cnn_course import data_files, image_folder, synthetic
-from cnn_course.data_files import Arrays
-from cnn_course.download import DatasetError, megabytes
+from cnn_course import synthetic
+from cnn_course.data_sources import image_folder, published_files
+from cnn_course.data_sources.download import megabytes
+from cnn_course.data_sources.published_files import Arrays
+from cnn_course.errors import DatasetError, MissingError
 
 SEED = 1998  # of every split, and of the drawn sets
 DRAWN_SIZES = (10_000, 2_000, 2_000)  # train, val, test of glyphs and shapes
@@ -71,12 +73,12 @@ class _Published:
     get: Callable[[Path, str, bool], None]
 
 
-def _idx_set(source: data_files.IdxSet, title: str, classes: tuple[str, ...]) -> _Published:
+def _idx_set(source: published_files.IdxSet, title: str, classes: tuple[str, ...]) -> _Published:
     return _Published(
         *(title, classes, 5_000, 70_000, "1x28x28", sum(f.size for f in source.files), "glyphs"),
-        present=partial(data_files.idx_present, source),
-        load=partial(data_files.load_idx, source),
-        get=partial(data_files.get_idx, source),
+        present=partial(published_files.idx_present, source),
+        load=partial(published_files.load_idx, source),
+        get=partial(published_files.get_idx, source),
     )
 
 
@@ -86,9 +88,9 @@ BUILT_IN = {
     "shapes": ("shapes: ten shapes drawn by the course, not photographs", sum(DRAWN_SIZES), "3x32x32"),
 }
 PUBLISHED = {
-    "mnist": _idx_set(data_files.MNIST, "MNIST: real handwritten digits, 28x28", tuple("0123456789")),
+    "mnist": _idx_set(published_files.MNIST, "MNIST: real handwritten digits, 28x28", tuple("0123456789")),
     "fashion-mnist": _idx_set(
-        data_files.FASHION_MNIST,
+        published_files.FASHION_MNIST,
         "Fashion-MNIST: grey pictures of clothes, 28x28",
         # the names of the data set's authors, as torchvision spells them
         tuple("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")),
@@ -96,10 +98,10 @@ PUBLISHED = {
     "cifar10": _Published(
         "CIFAR-10: small colour photographs, 32x32",
         tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
-        *(5_000, 60_000, "3x32x32", data_files.CIFAR10_SIZE, "shapes"),
-        present=data_files.cifar10_present,
-        load=data_files.load_cifar10,
-        get=data_files.get_cifar10,
+        *(5_000, 60_000, "3x32x32", published_files.CIFAR10_SIZE, "shapes"),
+        present=published_files.cifar10_present,
+        load=published_files.load_cifar10,
+        get=published_files.get_cifar10,
     ),
 }
 NAMES = (*BUILT_IN, *PUBLISHED)
@@ -161,7 +163,7 @@ def describe(root: str | os.PathLike | None = None) -> list[Row]:
         here = p.present(where)
         hint = "" if here else f"cnn-course data get {name}  ({megabytes(p.download)})"
         rows.append(Row(name, p.title, p.images, p.size, "on disk" if here else "missing", hint))
-    known = {"MNIST", "FashionMNIST", data_files.CIFAR10_FOLDER}
+    known = {"MNIST", "FashionMNIST", published_files.CIFAR10_FOLDER}
     try:
         folders = sorted(d for d in where.iterdir() if d.is_dir() and d.name not in known and d.name[0] != ".")
     except OSError:
@@ -223,7 +225,7 @@ def _load_published(name: str, root: Path) -> Dataset:
     p = PUBLISHED[name]
     try:
         (images, labels), test = p.load(root, name)
-    except data_files.MissingError as error:
+    except MissingError as error:
         raise DatasetError(
             f"{name} is not on this machine: {error} Get it once ({megabytes(p.download)}) with: "
             f"cnn-course data get {name}. Without a network use {p.stand_in!r}, which is built in."

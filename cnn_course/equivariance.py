@@ -14,7 +14,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments import integer
+from cnn_course.arguments.integers import integer
 from cnn_course.images import shift
 
 Layer = Callable[[NDArray], ArrayLike]

@@ -20,9 +20,9 @@ import scipy.fft
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
-from cnn_course import blocks
-from cnn_course.blocks import even, product, share, threads
-from cnn_course.conv_arguments import Convolution
+from cnn_course.array_engine import cache_blocks
+from cnn_course.array_engine.cache_blocks import even, product, share, threads
+from cnn_course.array_engine.conv_arguments import Convolution
 
 
 def windows(x: NDArray, conv: Convolution) -> NDArray:
@@ -99,7 +99,7 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
 
     # Large kernels are read from memory once per block: then more tiles at a time pay.
     tile_bytes = side**2 * channels * x.itemsize
-    tiles = max(1, max(blocks.BLOCK_BYTES, kernels.nbytes // 4) // tile_bytes)
+    tiles = max(1, max(cache_blocks.BLOCK_BYTES, kernels.nbytes // 4) // tile_bytes)
     block, band = even(images, tiles // (across * rows), threads()), even(rows, tiles // across)
     jobs = [(n, r) for n in range(0, images, block) for r in range(0, rows, band)]
 
@@ -210,7 +210,7 @@ def by_fft(conv: Convolution) -> None:
 
     images, filters = out.shape[:2]
     image_bytes = 2 * x.itemsize * (x.shape[1] + filters) * math.prod(frequencies)
-    block = even(images, 4 * max(blocks.BLOCK_BYTES, kernels.nbytes // 4) // image_bytes, threads())
+    block = even(images, 4 * max(cache_blocks.BLOCK_BYTES, kernels.nbytes // 4) // image_bytes, threads())
 
     @np.errstate(over="ignore", invalid="ignore")  # as above
     def work(jobs: Sequence[int]) -> None:
@@ -283,5 +283,5 @@ def _block_and_band(conv: Convolution, column: int) -> tuple[int, int]:
     """How many images, and how many rows of the output, make a block of columns of `column` numbers."""
     images, _, rows, *others = conv.out.shape
     row_bytes = column * math.prod(others) * conv.x.itemsize
-    most = 4 * blocks.BLOCK_BYTES // row_bytes  # columns are read once: the outer cache will do
+    most = 4 * cache_blocks.BLOCK_BYTES // row_bytes  # columns are read once: the outer cache will do
     return even(images, most // rows, threads()), even(rows, most)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments import integer
+from cnn_course.arguments.integers import integer
 from cnn_course.convolution import conv2d
 from cnn_course.images import pad
 

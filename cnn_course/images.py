@@ -10,7 +10,7 @@ import numpy as np
 import skimage
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments import integer, pair
+from cnn_course.arguments.integers import integer, pair
 
 # Those inside scikit-image's wheel: no network. `skimage.data` names the photographer and the licence of each.
 PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins")

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnn_course import probing, trace
-from cnn_course.probing import Images, Targets
+from cnn_course import trace
+from cnn_course.inspection import probing
+from cnn_course.inspection.probing import Images, Targets
 
 
 def activations(model: nn.Module, images: Images, layers: Sequence[str]) -> dict[str, Tensor]:

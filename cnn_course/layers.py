@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import convolution
-from cnn_course.conv_arguments import same_float
+from cnn_course.arguments.floats import same_float
 
 CONVOLUTIONS = {3: convolution.conv1d, 4: convolution.conv2d, 5: convolution.conv3d}
 

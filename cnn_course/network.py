@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import layers, pooling
-from cnn_course.arguments import each, integer
-from cnn_course.whole_files import write_whole
+from cnn_course.arguments.integers import each, integer
+from cnn_course.files.whole_files import write_whole
 
 Gradients = dict[str, NDArray]
 

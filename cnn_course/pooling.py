@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments import each, integer
-from cnn_course.box_windows import Axis, box_spread, box_sum, combine, largest, route
-from cnn_course.conv_arguments import output_size, same_float
+from cnn_course.arguments.floats import same_float
+from cnn_course.arguments.integers import each, integer
+from cnn_course.array_engine.box_windows import Axis, box_spread, box_sum, combine, largest, route
+from cnn_course.array_engine.conv_arguments import output_size
 
 Sizes = int | tuple[int, ...]
 

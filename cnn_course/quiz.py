@@ -15,7 +15,7 @@ from numbers import Real
 
 import traitlets
 
-from cnn_course.live import StaticFirst, source
+from cnn_course.appearance.live import StaticFirst, module
 
 LETTERS = "ABCDEFGH"
 
@@ -23,7 +23,7 @@ LETTERS = "ABCDEFGH"
 class Quiz(StaticFirst):
     """A quick check. `data` is what the browser needs: kind, question, options or answer, reasons."""
 
-    _esm = source("shared.js", "quiz.js")
+    _esm = module(__file__)
     data = traitlets.Dict().tag(sync=True)
 
     def static_bundle(self) -> tuple[dict, dict]:

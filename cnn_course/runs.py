@@ -26,15 +26,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from cnn_course.history import Epoch, History
-from cnn_course.lectures import repository
-from cnn_course.whole_files import write_whole
+from cnn_course.errors import RunError
+from cnn_course.files.course_files import repository
+from cnn_course.files.whole_files import write_whole
+from cnn_course.training.history import Epoch, History
 
 PACKAGES = ("cnn-course", "torch", "torchvision", "numpy")
-
-
-class RunError(RuntimeError):
-    """A recorded run or its weights cannot be read or written; the message says which file, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from cnn_course.arguments import each, integer
+from cnn_course.arguments.integers import each, integer
 from cnn_course.arithmetic import conv_parameters, linear_parameters
-from cnn_course.layer_table import Axis, Row, Sizes, Table, table_of, written
+from cnn_course.inspection.layer_table import Axis, Row, Sizes, Table, table_of, written
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_course import drawing
-from cnn_course.drawing import between
+from cnn_course.data_sources import drawing
+from cnn_course.data_sources.drawing import between
 
 GLYPH_CLASSES = tuple("0123456789")
 GLYPH_FONTS = (

@@ -14,7 +14,7 @@ import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments import integer
+from cnn_course.arguments.integers import integer
 from cnn_course.convolution import output_size
 
 BORDERS = ("zeros", "circular")

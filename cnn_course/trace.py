@@ -19,7 +19,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from cnn_course import stacks
-from cnn_course.layer_table import Axis, Row, Table, table_of, written
+from cnn_course.inspection.layer_table import Axis, Row, Table, table_of, written
 
 BATCH = 2
 

@@ -18,17 +18,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnn_course import checkpoint as checkpoints
-from cnn_course import distributed, resume
-from cnn_course.distributed import Group
-from cnn_course.history import Epoch, History
-from cnn_course.labelled import Labelled, as_input, check_images, check_labelled, check_model
-from cnn_course.recipe import TrainConfig, lr_at, make_optimizer
+from cnn_course.errors import TrainingError
+from cnn_course.training import distributed, resume
+from cnn_course.training.distributed import Group
+from cnn_course.training.history import Epoch, History
+from cnn_course.training.labelled import Labelled, as_input, check_images, check_labelled, check_model
+from cnn_course.training.recipe import TrainConfig, lr_at, make_optimizer
 
 AUXILIARY = 0.3  # weight of the loss of auxiliary heads, as in GoogLeNet (Szegedy et al. 2015)
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says where it stopped and what to try."""
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-STYLE = Path(__file__).with_name("course.mplstyle")
+STYLE = Path(__file__).parent / "appearance" / "course.mplstyle"
 SIGNED_CMAP = "RdBu_r"
 ORANGE = "#E69F00"
 

@@ -1,6 +1,6 @@
 """nbgrader's settings for the labs. nbgrader reads this file when it is started in this folder."""
 
-from cnn_course.grading.submission import TEXT_STUB
+from cnn_course.grading.judging.submission import TEXT_STUB
 
 c = get_config()  # noqa: F821  (nbgrader defines it)
 
@@ -10,7 +10,7 @@ c.ClearSolutions.text_stub = TEXT_STUB
 
 # `nbgrader autograde` and formgrader's buttons do what `cnn-course grade` does: of a submission only the solution cells
 # are read, they run in a sandbox, and the tests run outside. nbgrader's own steps, which execute the notebook, are out.
-STEPS = "cnn_course.grading.nbgrader_steps"
+STEPS = "cnn_course.grading.classroom.nbgrader_steps"
 c.Autograde.exporter_class = f"{STEPS}.Judge"
 c.Autograde.sanitize_preprocessors = [f"{STEPS}.Refuse"]
 c.Autograde.autograde_preprocessors = [f"{STEPS}.Refuse"]

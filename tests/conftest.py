@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from cnn_course.errors import SandboxError
+
 matplotlib.use("agg")  # no windows, also on a desktop
 
 # The same examples on every run and machine, and no time limit for one: shared machines are slow in bursts.
@@ -34,7 +36,7 @@ def browser():
     pytest.importorskip("playwright")
     import jupyterlab_harness as harness
 
-    from cnn_course.doctor import find_browser
+    from cnn_course.commands.doctor import find_browser
 
     if find_browser() is None:
         reason = "no Chromium or Chrome on this machine"
@@ -46,11 +48,11 @@ def browser():
 @pytest.fixture(scope="session")
 def bubblewrap():
     """The grader's sandbox. Where it does not start, the test is skipped, and fails in CI."""
-    from cnn_course.grading import sandbox
+    from cnn_course.grading.sandbox import bubblewrap
 
     try:
-        sandbox.check()
-    except sandbox.SandboxError as error:
+        bubblewrap.check()
+    except SandboxError as error:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs bubblewrap: {error}")
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cnn_course.doctor import find_browser
+from cnn_course.commands.doctor import find_browser
 
 CHROMIUM_FLAGS = (
     "--headless",

@@ -16,8 +16,9 @@ import small_training
 import torch
 from torch import nn
 
-from cnn_course import whole_files
-from cnn_course.checkpoint import CheckpointError, load, save
+from cnn_course.checkpoint import load, save
+from cnn_course.errors import CheckpointError
+from cnn_course.files import whole_files
 
 # A process that has imported everything (optimizers import torch._dynamo) forks those that are to be killed: they start
 # in milliseconds.

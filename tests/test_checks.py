@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, describe
-from cnn_course.grading.failure import CheckFailed
 from cnn_course.grading.mistakes import convolution as mistakes
 
 

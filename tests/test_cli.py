@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from cnn_course import __version__, cli, lectures
-from cnn_course.lectures import LectureError, UsageError, find_lecture, repository
+from cnn_course import __version__
+from cnn_course.commands import cli
+from cnn_course.errors import LectureError, UsageError
+from cnn_course.files import course_files
+from cnn_course.files.course_files import find_lecture, repository
 
 NAMES = ("01_what_is_a_cnn", "02_convolution", "03_filters", "10_batch_norm")
 
@@ -64,7 +67,9 @@ def test_wrong_command_line_is_exit_2(arguments, capsys):
 
 
 def test_start_up_imports_nothing_large():
-    code = "import sys, cnn_course.cli; print(*{'numpy', 'torch', 'matplotlib', 'nbclient'} & set(sys.modules))"
+    code = (
+        "import sys, cnn_course.commands.cli; print(*{'numpy', 'torch', 'matplotlib', 'nbclient'} & set(sys.modules))"
+    )
     assert python(code).stdout.strip() == ""
 
 
@@ -76,7 +81,10 @@ def test_data_list_does_not_import_torch(tmp_path):
 
 def test_a_reader_that_stops_early_is_no_error():
     result = subprocess.run(
-        f"'{sys.executable}' -m cnn_course.cli data list | head -n 1", shell=True, capture_output=True, text=True
+        f"'{sys.executable}' -m cnn_course.commands.cli data list | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
     )
     assert result.stderr == ""
     assert result.stdout.startswith("name")
@@ -131,9 +139,11 @@ def test_find_lecture_empty_clone(tmp_path):
 
 
 def test_repository(clone, tmp_path_factory, monkeypatch):
-    assert repository() == Path(lectures.__file__).parent.parent, "an editable install finds its clone from anywhere"
+    assert repository() == Path(course_files.__file__).parent.parent, (
+        "an editable install finds its clone from anywhere"
+    )
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr(lectures, "__file__", str(elsewhere / "site" / "cnn_course" / "lectures.py"))
+    monkeypatch.setattr(course_files, "__file__", str(elsewhere / "site" / "cnn_course" / "lectures.py"))
     monkeypatch.chdir(clone / "lectures")
     assert repository() == clone
     monkeypatch.chdir(elsewhere)

@@ -14,19 +14,22 @@ import pytest
 import torchvision
 from tiny_data import check, idx, serving, sha256, tiny_arrays, write_idx_set
 
-from cnn_course import data_files, datasets
-from cnn_course.datasets import DatasetError, get, load, verify
+from cnn_course import datasets
+from cnn_course.data_sources import published_files
+from cnn_course.datasets import get, load, verify
+from cnn_course.errors import DatasetError
 
 REAL = datasets.data_root()
 real_mnist = pytest.mark.skipif(
-    not data_files.idx_present(data_files.MNIST, REAL), reason="CNN_COURSE_DATA has no MNIST: cnn-course data get mnist"
+    not published_files.idx_present(published_files.MNIST, REAL),
+    reason="CNN_COURSE_DATA has no MNIST: cnn-course data get mnist",
 )
 
 
 @pytest.fixture(params=["mnist", "fashion-mnist"])
 def tiny(request, monkeypatch):
     """The name of a set whose checksums are those of the tiny files."""
-    source = data_files.MNIST if request.param == "mnist" else data_files.FASHION_MNIST
+    source = published_files.MNIST if request.param == "mnist" else published_files.FASHION_MNIST
     files = []
     for file, array in zip(source.files, tiny_arrays(), strict=True):
         packed = gzip.compress(idx(array), mtime=0)
@@ -87,9 +90,9 @@ def test_a_damaged_file_is_refused_by_name(tiny, tmp_path, damage):
 
 def test_the_readme_lists_every_checksum():
     text = (Path(__file__).parents[1] / "data" / "README.md").read_text(encoding="utf-8")
-    files = (*data_files.MNIST.files, *data_files.FASHION_MNIST.files)
-    sums = [*(f.packed for f in files), *(f.unpacked for f in files if f.unpacked), data_files.CIFAR10_SHA256]
-    for checksum in (*sums, *data_files.CIFAR10_BATCHES.values()):
+    files = (*published_files.MNIST.files, *published_files.FASHION_MNIST.files)
+    sums = [*(f.packed for f in files), *(f.unpacked for f in files if f.unpacked), published_files.CIFAR10_SHA256]
+    for checksum in (*sums, *published_files.CIFAR10_BATCHES.values()):
         assert f"`{checksum}`" in text
 
 
@@ -104,7 +107,7 @@ def test_the_readme_lists_every_checksum():
 )
 def test_idx_that_is_none(data, what):
     with pytest.raises(DatasetError, match=what):
-        data_files.parse_idx(data, "some-file", "mnist")
+        published_files.parse_idx(data, "some-file", "mnist")
 
 
 def test_get_unpacks_and_repairs_without_downloading_again(tiny, tmp_path):
@@ -164,7 +167,7 @@ def python2_pickle(images, labels):
 def cifar_batches():
     rng = np.random.default_rng(6)
     batches = {}
-    for name in data_files.CIFAR10_BATCHES:
+    for name in published_files.CIFAR10_BATCHES:
         images = rng.integers(0, 256, (20, 3072), dtype=np.uint8)
         batches[name] = python2_pickle(images, np.arange(20) % 10)
     return batches
@@ -180,9 +183,9 @@ def cifar(monkeypatch, tmp_path):
             info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    monkeypatch.setattr(data_files, "CIFAR10_BATCHES", {name: sha256(data) for name, data in batches.items()})
-    monkeypatch.setattr(data_files, "CIFAR10_SHA256", sha256(archive.read_bytes()))
-    monkeypatch.setattr(data_files, "CIFAR10_SIZE", archive.stat().st_size)
+    monkeypatch.setattr(published_files, "CIFAR10_BATCHES", {name: sha256(data) for name, data in batches.items()})
+    monkeypatch.setattr(published_files, "CIFAR10_SHA256", sha256(archive.read_bytes()))
+    monkeypatch.setattr(published_files, "CIFAR10_SIZE", archive.stat().st_size)
     return tmp_path
 
 
@@ -194,13 +197,13 @@ def test_cifar10_from_the_archive_and_from_the_folder(cifar):
     (cifar / "cifar-10-python.tar.gz").unlink()
     unpacked = load("cifar10", root=cifar)
     assert np.array_equal(packed.train.images, unpacked.train.images)
-    first = data_files.parse_batch(cifar_batches()["test_batch"], "test_batch", "cifar10")
+    first = published_files.parse_batch(cifar_batches()["test_batch"], "test_batch", "cifar10")
     assert np.array_equal(unpacked.test.images, first[0]) and np.array_equal(unpacked.test.labels, first[1])
 
 
 def test_get_cifar10_from_a_server_leaves_the_folder_only(cifar, tmp_path, monkeypatch):
     with serving(cifar) as address:
-        monkeypatch.setattr(data_files, "CIFAR10_URLS", (f"{address}cifar-10-python.tar.gz",))
+        monkeypatch.setattr(published_files, "CIFAR10_URLS", (f"{address}cifar-10-python.tar.gz",))
         get("cifar10", root=tmp_path / "mine", progress=False)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["cifar-10-batches-py"]
     check(load("cifar10", root=tmp_path / "mine"), 3, 32, 32, (90, 10, 20))
@@ -259,5 +262,5 @@ class _Evil:
 )
 def test_a_pickle_may_hold_arrays_and_nothing_else(data, capfd):
     with pytest.raises(DatasetError, match="data_batch_1 is not a CIFAR-10 batch"):
-        data_files.parse_batch(data, "data_batch_1", "cifar10")
+        published_files.parse_batch(data, "data_batch_1", "cifar10")
     assert capfd.readouterr().out == ""

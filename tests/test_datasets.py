@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from tiny_data import check, make_folder, sha256, write_idx_set
 
-from cnn_course import data_files, datasets
-from cnn_course.datasets import DatasetError, describe, get, load, verify
+from cnn_course import datasets
+from cnn_course.data_sources import published_files
+from cnn_course.datasets import describe, get, load, verify
+from cnn_course.errors import DatasetError
 
 
 def test_digits_are_scikit_learns_split_once_and_in_proportion():
@@ -102,7 +104,7 @@ def test_describe(tmp_path):
     assert (rows["mnist"].images, rows["mnist"].size) == (70_000, "1x28x28")
     make_folder(tmp_path / "mine")
     (tmp_path / "other").mkdir()
-    write_idx_set(tmp_path, data_files.MNIST)
+    write_idx_set(tmp_path, published_files.MNIST)
     rows = {row.name: row for row in describe(tmp_path)}
     assert rows["mnist"].state == "on disk"
     assert list(rows)[-1] == "mine" and rows["mine"].images == 24 and rows["mine"].state == "on disk"

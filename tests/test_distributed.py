@@ -16,8 +16,9 @@ import small_training
 import torch
 from torch import nn
 
-from cnn_course import distributed
-from cnn_course.distributed import DistributedError, Group
+from cnn_course.errors import DistributedError
+from cnn_course.training import distributed
+from cnn_course.training.distributed import Group
 
 PROGRAM = Path(small_training.__file__)
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]

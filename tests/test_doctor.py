@@ -6,9 +6,10 @@ import sys
 import pytest
 import torch
 
-from cnn_course import cli, doctor, train
-from cnn_course.doctor import Check
-from cnn_course.grading import cold_host, sandbox
+from cnn_course import train
+from cnn_course.commands import cli, doctor
+from cnn_course.commands.doctor import Check
+from cnn_course.grading.sandbox import bubblewrap, cold_host
 
 
 def test_this_machine_in_one_screen(monkeypatch, capsys):
@@ -101,8 +102,8 @@ def test_a_sandbox_that_cannot_start(monkeypatch, problem):
             raise subprocess.TimeoutExpired(command, 10)
         return subprocess.CompletedProcess(command, 1, "", "bwrap: setting up uid map: Permission denied\n")
 
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: "/usr/bin/bwrap")
-    monkeypatch.setattr(sandbox.subprocess, "run", run)
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda name: "/usr/bin/bwrap")
+    monkeypatch.setattr(bubblewrap.subprocess, "run", run)
     check = doctor.check_sandbox()
     assert check.state == "miss" and "cannot start" in check.found and "user namespaces" in check.hint
 

@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from cnn_course import download
-from cnn_course.download import DatasetError, fetch, write_whole
+from cnn_course.data_sources import download
+from cnn_course.data_sources.download import fetch, write_whole
+from cnn_course.errors import DatasetError
 
 DATA = np.random.default_rng(0).bytes(900_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -8,8 +8,9 @@ from drawn_convolutions import convolutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnn_course import blocks, convolution
-from cnn_course.conv_arguments import check
+from cnn_course import convolution
+from cnn_course.array_engine import cache_blocks
+from cnn_course.array_engine.conv_arguments import check
 from cnn_course.convolution import conv2d
 from cnn_course.fast_convolution import by_columns, by_fft, by_winograd, winograd_matrices
 
@@ -63,8 +64,8 @@ def test_methods_against_torch(agreement, axes, method):
         expected = getattr(torch.nn.functional, f"conv{axes}d")(*tensors, **options).numpy()
         conv = check(axes, x, w, b, **options)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(blocks, "BLOCK_BYTES", budget)  # cuts small images into blocks and bands
-            patch.setattr(blocks, "THREADED_MACS", budget)  # and shares some of them
+            patch.setattr(cache_blocks, "BLOCK_BYTES", budget)  # cuts small images into blocks and bands
+            patch.setattr(cache_blocks, "THREADED_MACS", budget)  # and shares some of them
             method(conv)
         limit = 1e-5 if x.dtype == np.float32 else 1e-13
         agreement(f"{method.__name__} {axes}-D {x.dtype}", conv.out, expected, limit, scale=1)
@@ -84,8 +85,8 @@ def test_winograd_against_torch(agreement, n, groups, c, o, height, width, paddi
     w, b = rng.standard_normal((groups * o, c, 3, 3)).astype(dtype), rng.standard_normal(groups * o).astype(dtype)
     conv = check(2, x, w, b, padding=padding, groups=groups)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_BYTES", budget)
-        patch.setattr(blocks, "THREADED_MACS", budget)
+        patch.setattr(cache_blocks, "BLOCK_BYTES", budget)
+        patch.setattr(cache_blocks, "THREADED_MACS", budget)
         by_winograd(conv, tile)
     limit = 5e-5 if dtype == np.float32 else 1e-13
     expected = torch_conv2d(x, w, b, padding=padding, groups=groups)
@@ -139,9 +140,9 @@ def test_threads_follow_the_setting_and_give_it_back():
     outputs = []
     for count in (1, 2):
         with threadpoolctl.threadpool_limits(count, user_api="blas"):
-            allowed = blocks.threads()
+            allowed = cache_blocks.threads()
             outputs.append(conv2d(x, w, padding=1))
-            assert blocks.threads() == allowed
+            assert cache_blocks.threads() == allowed
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-4)
 
 
@@ -149,10 +150,10 @@ def test_calls_from_several_threads_leave_the_setting_as_it_was():
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((8, 64, 16, 16), dtype=np.float32), rng.standard_normal((64, 64, 3, 3), dtype=np.float32)
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        allowed, expected = blocks.threads(), conv2d(x, w, padding=1)
+        allowed, expected = cache_blocks.threads(), conv2d(x, w, padding=1)
         with ThreadPoolExecutor(4) as pool:
             outputs = list(pool.map(lambda _: conv2d(x, w, padding=1), range(12)))
-        assert blocks.threads() == allowed
+        assert cache_blocks.threads() == allowed
     for output in outputs:
         np.testing.assert_allclose(output, expected, atol=1e-4)
 
@@ -162,7 +163,7 @@ def test_an_error_in_a_thread_comes_through():
         raise MemoryError("too large")
 
     with threadpoolctl.threadpool_limits(2, user_api="blas"), pytest.raises(MemoryError, match="too large"):
-        blocks.share(work, range(4), blocks.THREADED_MACS)
+        cache_blocks.share(work, range(4), cache_blocks.THREADED_MACS)
 
 
 # 4. Bad input

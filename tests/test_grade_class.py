@@ -17,8 +17,9 @@ pytest.importorskip("nbgrader", reason="grading needs nbgrader (the extra `teach
 import nbformat  # noqa: E402
 from labs.lab01_wrong_answers import WRONG_ANSWERS  # noqa: E402
 
-from cnn_course import cli  # noqa: E402
-from cnn_course.grading import collect, grade_class, gradebook, report  # noqa: E402
+from cnn_course.commands import cli  # noqa: E402
+from cnn_course.errors import CollectError  # noqa: E402
+from cnn_course.grading.classroom import collect, grade_class, gradebook, report  # noqa: E402
 from labs import running  # noqa: E402
 
 LAB = "lab01_convolution"
@@ -203,9 +204,9 @@ def test_a_zip_of_a_learning_platform(tmp_path):
     found = {one.student: one for one in collect.collect(tmp_path, LAB, file)}
     assert found.keys() == {"Ada Lovelace", "Eve", "Bob"}
     assert found["Ada Lovelace"].data == text.encode() and "link" in found["Bob"].problem
-    with pytest.raises(collect.CollectError, match="neither a folder nor a zip file"):
+    with pytest.raises(CollectError, match="neither a folder nor a zip file"):
         collect.collect(tmp_path, LAB, tmp_path / "nothing")
-    with pytest.raises(collect.CollectError, match="submitted is missing"):
+    with pytest.raises(CollectError, match="submitted is missing"):
         collect.collect(tmp_path, LAB)
 
 
@@ -228,7 +229,17 @@ def test_killed_in_the_middle_it_goes_on_and_gives_the_same_marks(tmp_path):
         notebook = running.with_answers(running.master(LAB), {"q1-solution": SLOW, slip.cell: slip.source})
         hand_in(course, f"student{i:02d}", notebook)
         expected[f"student{i:02d}"] = 21 - sum(points[test] for test in slip.fails)
-    command = [sys.executable, "-m", "cnn_course.cli", "grade", "lab01", "--course", str(course), "--seed", "3"]
+    command = [
+        sys.executable,
+        "-m",
+        "cnn_course.commands.cli",
+        "grade",
+        "lab01",
+        "--course",
+        str(course),
+        "--seed",
+        "3",
+    ]
     process = subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.PIPE, text=True)
     wait(lambda: len(list(course.glob("autograded/*/*/grade.json"))) >= 2)
     workers = [child for child, args in graders_of(process.pid).items() if "grading.pool" in args]

@@ -11,7 +11,8 @@ pytest.importorskip("nbgrader", reason="grading needs nbgrader (the extra `teach
 
 from test_grade_class import LAB, SLIPS, SLOW, hand_in, new_course, scores, wait  # noqa: E402
 
-from cnn_course.grading import grade_class  # noqa: E402
+from cnn_course.errors import GradeError  # noqa: E402
+from cnn_course.grading.classroom import grade_class  # noqa: E402
 from labs import running  # noqa: E402
 
 
@@ -42,5 +43,5 @@ def test_a_worker_that_dies_loses_nothing(bubblewrap, tmp_path):
 def test_no_scheduler_there(tmp_path):
     course = new_course(tmp_path / "labs")
     hand_in(course, "student", running.master(LAB))
-    with pytest.raises(grade_class.GradeError, match="no Dask scheduler at tcp://127.0.0.1:1"):
+    with pytest.raises(GradeError, match="no Dask scheduler at tcp://127.0.0.1:1"):
         grade_class.grade_class(course, LAB, sandboxed=False, scheduler="tcp://127.0.0.1:1")

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="building the labs needs nbgrader (the extra `teach`)")
 
-from cnn_course.grading import judge, submission  # noqa: E402
-from cnn_course.grading.warm_host import Host  # noqa: E402
+from cnn_course.grading.judging import judge, submission  # noqa: E402
+from cnn_course.grading.sandbox.warm_host import Host  # noqa: E402
 from labs import running  # noqa: E402
 
 LABS = sorted(folder.name for folder in (running.LABS / "source").iterdir() if folder.is_dir())

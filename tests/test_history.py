@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from cnn_course.history import Epoch, History
+from cnn_course.training.history import Epoch, History
 
 ROWS = [Epoch(1, 2.0, 0.4, 1.5, 0.5, 0.1, 3.0), Epoch(2, 1.0, 0.6, 0.9, 0.7, 0.05, 3.0)]
 HISTORY = History([*ROWS, Epoch(3, 0.5, 0.9, 1.1, 0.7, 0.01, 3.0)])

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 from tiny_data import check, make_folder
 
-from cnn_course import datasets, image_folder
-from cnn_course.datasets import DatasetError, load, verify
+from cnn_course import datasets
+from cnn_course.data_sources import image_folder
+from cnn_course.datasets import load, verify
+from cnn_course.errors import DatasetError
 
 REAL = datasets.data_root()
 real_cifar10_jpeg = pytest.mark.skipif(

@@ -9,10 +9,11 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from cnn_course.grading import checks, networks, wire  # noqa: E402
-from cnn_course.grading.failure import CheckFailed  # noqa: E402
-from cnn_course.grading.student import Student  # noqa: E402
-from cnn_course.grading.warm_host import Host  # noqa: E402
+from cnn_course.errors import CheckFailed  # noqa: E402
+from cnn_course.grading import checks, networks  # noqa: E402
+from cnn_course.grading.judging.student import Student  # noqa: E402
+from cnn_course.grading.sandbox import wire  # noqa: E402
+from cnn_course.grading.sandbox.warm_host import Host  # noqa: E402
 
 SETUP = "import numpy as np\nimport torch\nfrom torch import nn\ntorch.set_num_threads(1)\n"
 CELL = '''

@@ -17,8 +17,8 @@ pytest.importorskip("psycopg", reason="needs psycopg (the extra `postgres`)")
 from nbgrader.api import Gradebook  # noqa: E402
 from test_grade_class import LAB, hand_in, new_course, with_slip  # noqa: E402
 
-from cnn_course import cli  # noqa: E402
-from cnn_course.grading import gradebook  # noqa: E402
+from cnn_course.commands import cli  # noqa: E402
+from cnn_course.grading.classroom import gradebook  # noqa: E402
 from labs import running  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")

@@ -15,7 +15,8 @@ import nbformat  # noqa: E402
 from jupyter_client.provisioning import KernelProvisionerFactory  # noqa: E402
 from nbclient import NotebookClient  # noqa: E402
 
-from cnn_course.grading import sandbox  # noqa: E402
+from cnn_course.errors import SandboxError  # noqa: E402
+from cnn_course.grading.sandbox import bubblewrap  # noqa: E402
 
 NAME = "cnn-course-sandbox"
 needs_bubblewrap = pytest.mark.usefixtures("bubblewrap")
@@ -101,7 +102,7 @@ def test_what_the_kernel_sees(run, manager):
     assert "not for students" not in run("import os; print(os.environ, open('/proc/1/environ').read())")
     assert run("print('JPY_PARENT_PID' in os.environ, os.getuid() == 0)") == "False False"
     # No course, no other home: only the package itself, to read.
-    course = Path(sandbox.__file__).resolve().parents[2]
+    course = Path(bubblewrap.__file__).resolve().parents[2]
     assert run(f"print(os.path.exists('{course / 'labs'}'), os.path.exists('{Path.home() / '.bashrc'}'))") == (
         "False False"
     )
@@ -124,7 +125,7 @@ def test_only_the_sockets_folder_is_shared(run, manager):
     folder = manager.provisioner.folder
     assert manager.transport == "ipc" and Path(manager.ip).is_absolute()
     assert len(f"{manager.ip}-5") < 108
-    places = [folder, folder / "kernel.json", sandbox.__file__, sys.prefix]
+    places = [folder, folder / "kernel.json", bubblewrap.__file__, sys.prefix]
     code = "\n".join(
         f"print(os.access({str(place)!r}, os.W_OK) and os.statvfs({str(place)!r}).f_flag & os.ST_RDONLY == 0)"
         for place in places[1:]
@@ -146,7 +147,7 @@ except OSError:
     print('refused')
 os.remove('/tmp' '/large')
 """
-    assert run(code) == f"{sandbox.PROCESSES} {sandbox.MEMORY_BYTES}\nrefused"
+    assert run(code) == f"{bubblewrap.PROCESSES} {bubblewrap.MEMORY_BYTES}\nrefused"
 
 
 @needs_bubblewrap
@@ -211,5 +212,5 @@ def test_nbclient_runs_a_notebook(manager):
 
 def test_without_bubblewrap_no_kernel_starts(manager, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(sandbox.SandboxError, match="bubblewrap is missing"):
+    with pytest.raises(SandboxError, match="bubblewrap is missing"):
         manager.start_kernel()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnn_course import quiz
-from cnn_course.live import WIDGET_VIEW
+from cnn_course.appearance.live import WIDGET_VIEW
 
 OPTIONS = ["3", "4", "<5>"]
 WHY = ["That is 2 + 1.", "Count on from `2`.", "That is 2 + 3."]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from cnn_course.recipe import TrainConfig, lr_at, make_optimizer
+from cnn_course.training.recipe import TrainConfig, lr_at, make_optimizer
 
 
 def rates(steps: int, **settings) -> np.ndarray:

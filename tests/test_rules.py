@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from cnn_course import convolution
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, rules
-from cnn_course.grading.failure import CheckFailed
 from labs import running
 
 LABS = sorted(path.stem for path in (running.LABS / "source").glob("*/*.ipynb"))

@@ -12,10 +12,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cnn_course import cli, execution, run_lectures
-from cnn_course.execution import headline, parameter_names, stored_text
-from cnn_course.lectures import UsageError
-from cnn_course.run_lectures import parse_parameters
+from cnn_course.commands import cli, execution, run_lectures
+from cnn_course.commands.execution import headline, parameter_names, stored_text
+from cnn_course.commands.run_lectures import parse_parameters
+from cnn_course.errors import UsageError
 
 
 def code(source: str, name: str, *tags: str):

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from cnn_course import runs
-from cnn_course.history import Epoch, History
-from cnn_course.lectures import repository
-from cnn_course.recipe import TrainConfig
+from cnn_course.errors import RunError
+from cnn_course.files.course_files import repository
+from cnn_course.training.history import Epoch, History
+from cnn_course.training.recipe import TrainConfig
 
 ABOUT = {
     "data": "stripes",
@@ -47,15 +48,15 @@ def test_find_goes_by_pattern_and_in_order(tmp_path):
 
 def test_missing_and_damaged_runs_are_named(tmp_path):
     runs.record("a", history(), TrainConfig(), ABOUT, tmp_path)
-    with pytest.raises(runs.RunError, match=r"no recorded run 'b' in .* \(there: a\)"):
+    with pytest.raises(RunError, match=r"no recorded run 'b' in .* \(there: a\)"):
         runs.load("b", tmp_path)
     for ending, text in ((".json", "{"), (".csv", "epoch,train_loss\n1,high\n")):
         whole = (tmp_path / f"a{ending}").read_text()
         (tmp_path / f"a{ending}").write_text(text)
-        with pytest.raises(runs.RunError, match="'a' .* is damaged"):
+        with pytest.raises(RunError, match="'a' .* is damaged"):
             runs.load("a", tmp_path)
         (tmp_path / f"a{ending}").write_text(whole)
-    with pytest.raises(runs.RunError, match="there is no folder"):
+    with pytest.raises(RunError, match="there is no folder"):
         runs.record("a", history(), TrainConfig(), ABOUT, tmp_path / "none")
 
 
@@ -71,13 +72,13 @@ def test_weights_that_do_not_fit_leave_the_model_alone(tmp_path):
     runs.save_weights("w", nn.Linear(3, 2), {"data": "stripes"}, tmp_path)
     model = nn.Linear(2, 2)
     before = model.weight.detach().clone()
-    with pytest.raises(runs.RunError, match="'w' are of another network than this Linear: {'data': 'stripes'}"):
+    with pytest.raises(RunError, match="'w' are of another network than this Linear: {'data': 'stripes'}"):
         runs.load_weights("w", model, tmp_path)
-    with pytest.raises(runs.RunError, match=r"no weights 'v' in .* \(there: w\)"):
+    with pytest.raises(RunError, match=r"no weights 'v' in .* \(there: w\)"):
         runs.load_weights("v", model, tmp_path)
     whole = (tmp_path / "w.safetensors").read_bytes()
     (tmp_path / "w.safetensors").write_bytes(whole[:-5])
-    with pytest.raises(runs.RunError, match="are damaged"):
+    with pytest.raises(RunError, match="are damaged"):
         runs.load_weights("w", model, tmp_path)
     assert torch.equal(model.weight, before)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnn_course import drawing
+from cnn_course.data_sources import drawing
 from cnn_course.synthetic import GLYPH_CLASSES, GLYPH_FONTS, SHAPE_CLASSES, glyphs, shapes
 
 DRAW = {"glyphs": glyphs, "shapes": shapes}

@@ -12,6 +12,7 @@ from striped_images import CPU, Data, stripes, trained
 from torch import nn
 
 from cnn_course import train
+from cnn_course.errors import TrainingError
 from cnn_course.models.mlp import mlp
 from cnn_course.train import TrainConfig, accuracy, choose_device, fit, predict
 
@@ -139,7 +140,7 @@ def test_a_loss_that_is_not_finite_says_where_and_what_to_try():
             self.calls += self.training
             return self.net(x) * (float("nan") if self.calls == 10 else 1)
 
-    with pytest.raises(train.TrainingError, match=r"epoch 2, step 3 of 7.*smaller lr"):
+    with pytest.raises(TrainingError, match=r"epoch 2, step 3 of 7.*smaller lr"):
         fit(Diverges(), stripes(100), CPU, verbose=False)
 
 
@@ -269,11 +270,11 @@ def test_a_compiler_that_is_missing(monkeypatch):
         return forward
 
     monkeypatch.setattr(torch, "compile", broken)
-    with pytest.raises(train.TrainingError, match="^compile does not work here, leave it off: .*none found$"):
+    with pytest.raises(TrainingError, match="^compile does not work here, leave it off: .*none found$"):
         trained(dataclasses.replace(CPU, compile=True))
 
 
 def test_a_single_image_and_batch_norm():
     model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2), nn.BatchNorm1d(2))
-    with pytest.raises(train.TrainingError, match="batch of one image.*another batch_size than 16"):
+    with pytest.raises(TrainingError, match="batch of one image.*another batch_size than 16"):
         fit(model, stripes(33), CPU, verbose=False)

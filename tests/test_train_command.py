@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from cnn_course import cli, datasets, runs, train, train_command
+from cnn_course import datasets, runs, train
+from cnn_course.commands import cli, train_command
+from cnn_course.commands.train_command import MODELS, build
 from cnn_course.datasets import Dataset, Split
-from cnn_course.recipe import TrainConfig
-from cnn_course.train_command import MODELS, build
+from cnn_course.training.recipe import TrainConfig
 
 
 def drawn(shape: tuple[int, ...], classes: int = 10, n: int = 40) -> Dataset:
@@ -125,7 +126,7 @@ def test_goes_on_from_the_checkpoint_and_ends_the_same(data, tmp_path, capsys, m
 def test_ctrl_c_in_a_terminal(tmp_path):
     words = ["mlp", "--data", "digits", "--epochs", "100000", "--output", str(tmp_path), "--name", "long"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "cnn_course.cli", "train", *words, "--device", "cpu"],
+        [sys.executable, "-m", "cnn_course.commands.cli", "train", *words, "--device", "cpu"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,7 +7,7 @@ import torch
 from striped_images import CPU, net, stripes, trained
 
 from cnn_course.augment import Augment
-from cnn_course.checkpoint import CheckpointError
+from cnn_course.errors import CheckpointError
 from cnn_course.train import fit
 
 

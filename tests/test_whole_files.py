@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cnn_course.whole_files import write_whole
+from cnn_course.files.whole_files import write_whole
 
 
 def test_new_files_can_be_read_by_everyone_and_old_ones_keep_their_mode(tmp_path):

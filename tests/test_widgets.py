@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from cnn_course import filters, images, widgets
+from cnn_course.appearance.live import WIDGET_VIEW
 from cnn_course.convolution import conv2d, flip
-from cnn_course.live import WIDGET_VIEW
 
 X = np.arange(25).reshape(5, 5) % 7
 W = np.array([[0, 1, 0], [1, -4, 1], [2, 1, 0]])

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from cnn_course import widgets
-from cnn_course.live import WIDGET_VIEW
-from cnn_course.strokes import like_mnist
+from cnn_course.appearance.live import WIDGET_VIEW
+from cnn_course.data_sources.strokes import like_mnist
 
 EXAMPLES = np.zeros((3, 28, 28), np.uint8)
 EXAMPLES[0, 4:24, 12:15] = 255

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from cnn_course import convolution, toeplitz, widgets
-from cnn_course.live import WIDGET_VIEW
+from cnn_course.appearance.live import WIDGET_VIEW
 
 VIEWS = {
     "1-D": lambda: widgets.kernel_matrix(),

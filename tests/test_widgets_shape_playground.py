@@ -8,7 +8,7 @@ from hypothesis import given, strategies
 from PIL import Image
 
 from cnn_course import widgets
-from cnn_course.live import WIDGET_VIEW
+from cnn_course.appearance.live import WIDGET_VIEW
 
 PLAYGROUND = widgets.shape_playground(channels=4)  # one for all drawn cases: its stored picture takes time
 

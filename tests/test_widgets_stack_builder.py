@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from cnn_course import stacks, widgets
-from cnn_course.live import WIDGET_VIEW
+from cnn_course.appearance.live import WIDGET_VIEW
 from cnn_course.stacks import Conv, Pool
 from cnn_course.widgets.stack_builder import BLOCKS, PRESETS
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from cnn_course import widgets
-from cnn_course.history import Epoch
-from cnn_course.live import WIDGET_VIEW
+from cnn_course.appearance.live import WIDGET_VIEW
+from cnn_course.training.history import Epoch
 
 
 def epoch(number, *, val=True, train_loss=None):

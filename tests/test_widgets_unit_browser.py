@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from cnn_course import interpret, widgets
-from cnn_course.live import WIDGET_VIEW
+from cnn_course.appearance.live import WIDGET_VIEW
 from cnn_course.models.shift_cnn import shift_cnn
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, describe
-from cnn_course.grading.failure import CheckFailed
 
 VERDICTS = ("refuted", "survives")
 

@@ -8,7 +8,8 @@
     weights = net.state()
 
 The module may live in another process. Then `module` is a stand-in with the method `ask(question, *arguments)`, which
-puts one of the QUESTIONS below to the module where it lives. What comes back is untrusted, like every answer.
+puts one of `sandbox.module_questions.QUESTIONS` to the module where it lives. What comes back is untrusted, like every
+answer.
 """
 
 from __future__ import annotations
@@ -19,16 +20,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from cnn_course.grading import describe
-from cnn_course.grading.failure import CheckFailed
+from cnn_course.errors import CheckFailed
+from cnn_course.grading import checks, describe
+from cnn_course.grading.sandbox.module_questions import QUESTIONS
 
 
 def build(name: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Network:
     """Call a student's function that returns a module. Raises CheckFailed if it fails or returns something else."""
-    from cnn_course.grading import checks
-
     description = describe.call(name, *arguments, **options)
     got = checks.call(description, function, *arguments, **options)
     if isinstance(got, nn.Module) or hasattr(type(got), "ask"):
@@ -46,6 +45,10 @@ class Network:
 
     def __str__(self) -> str:
         return "net"
+
+    def as_argument(self) -> Any:
+        """What `checks.call` hands to a student's function."""
+        return self.module
 
     def shapes(self) -> list[tuple[int, ...]]:
         """The shape of each trainable parameter, in the order in which the module lists them."""
@@ -72,56 +75,9 @@ class Network:
         return self._ask("gradients", np.asarray(images), np.asarray(labels))
 
     def _ask(self, question: str, *arguments: Any) -> Any:
-        from cnn_course.grading import checks
-
         def answer(*sent: Any) -> Any:
             if isinstance(self.module, nn.Module):
                 return QUESTIONS[question](self.module, *sent)
             return self.module.ask(question, *sent)
 
         return checks.call(f"{self.description}, {question}", answer, *arguments)
-
-
-def _shapes(module: nn.Module) -> list[list[int]]:
-    return [list(p.shape) for p in module.parameters() if p.requires_grad]
-
-
-def _load(module: nn.Module, weights: list[np.ndarray]) -> None:
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    for parameter, values in zip(parameters, weights, strict=True):
-        with torch.no_grad():
-            parameter.copy_(torch.from_numpy(np.array(values)))
-
-
-def _state(module: nn.Module) -> list[np.ndarray]:
-    tensors = [p for p in module.parameters() if p.requires_grad] + list(module.buffers())
-    return [tensor.detach().cpu().numpy().copy() for tensor in tensors]
-
-
-def _forward(module: nn.Module, x: np.ndarray, training: bool) -> np.ndarray:
-    before = module.training
-    module.train(training)
-    try:
-        with torch.no_grad():
-            return module(torch.from_numpy(np.array(x))).numpy().copy()
-    finally:
-        module.train(before)
-
-
-def _gradients(module: nn.Module, images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
-    module.train()
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    loss = F.cross_entropy(module(torch.from_numpy(np.array(images))), torch.from_numpy(np.array(labels)))
-    found = torch.autograd.grad(loss, parameters, allow_unused=True)
-    zeros = (torch.zeros_like(p) for p in parameters)
-    return [(g if g is not None else z).detach().numpy().copy() for g, z in zip(found, zeros, strict=True)]
-
-
-# What may be asked of a module, there where it lives.
-QUESTIONS: dict[str, Callable[..., Any]] = {
-    "shapes": _shapes,
-    "load": _load,
-    "state": _state,
-    "forward": _forward,
-    "gradients": _gradients,
-}

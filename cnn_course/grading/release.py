@@ -10,13 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from cnn_course.whole_files import write_whole
+from cnn_course.errors import ReleaseError
+from cnn_course.files.whole_files import write_whole
 
 LABS = Path(__file__).resolve().parents[2] / "labs"
-
-
-class ReleaseError(RuntimeError):
-    """A master notebook that cannot be released, or a folder that cannot be read or written."""
 
 
 def build(labs: Path = LABS, *, release: Path | None = None) -> dict[str, list[str]]:

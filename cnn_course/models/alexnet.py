@@ -27,7 +27,7 @@ groups=2 a filter sees only the half of the maps that lay on its own card.
 
 from torch import nn
 
-from cnn_course.arguments import integer
+from cnn_course.arguments.integers import integer
 
 
 def response_norm() -> nn.LocalResponseNorm:

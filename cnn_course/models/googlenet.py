@@ -25,7 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from cnn_course.arguments import integer
+from cnn_course.arguments.integers import integer
 
 # Table 1 of the paper: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection.
 WIDTHS = {

@@ -24,7 +24,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from cnn_course.arguments import integer
+from cnn_course.arguments.integers import integer
 
 
 def nin(classes: int = 10) -> nn.Sequential:

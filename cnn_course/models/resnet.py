@@ -35,7 +35,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cnn_course.arguments import integer
+from cnn_course.arguments.integers import integer
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)  # those of the paper
 

@@ -27,7 +27,7 @@ to be AlexNet's, and it comes after the pool.
 
 from torch import nn
 
-from cnn_course.arguments import integer
+from cnn_course.arguments.integers import integer
 from cnn_course.models.alexnet import response_norm
 
 

@@ -7,7 +7,7 @@ from matplotlib.transforms import Affine2D, Transform
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import convolution
-from cnn_course.arguments import integer, pair
+from cnn_course.arguments.integers import integer, pair
 from cnn_course.visualize import ORANGE, written
 from cnn_course.widgets.explore import Explore, explore
 

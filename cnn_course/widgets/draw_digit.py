@@ -7,8 +7,8 @@ import traitlets
 from matplotlib.figure import Figure
 
 from cnn_course import visualize
-from cnn_course.live import StaticFirst, source
-from cnn_course.strokes import SIDE, like_mnist
+from cnn_course.appearance.live import StaticFirst, module, styles
+from cnn_course.data_sources.strokes import SIDE, like_mnist
 
 WIDEST = 540  # screen pixels for one row of maps
 
@@ -21,8 +21,8 @@ class DrawDigit(StaticFirst):
     example: which of the examples the network sees, counted from 0; -1 for the strokes, see `strokes.like_mnist`.
     """
 
-    _esm = source("shared.js", "draw_digit.js")
-    _css = source("views.css", "draw_digit.css")
+    _esm = module(__file__)
+    _css = styles(__file__)
     alt = traitlets.Unicode().tag(sync=True)
     models = traitlets.List(traitlets.Unicode()).tag(sync=True)
     classes = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -9,13 +9,13 @@ import traitlets
 from matplotlib.figure import Figure
 
 from cnn_course import visualize
-from cnn_course.live import StaticFirst, source
+from cnn_course.appearance.live import StaticFirst, module
 
 
 class Explore(StaticFirst):
     """A figure and its controls. Setting `values` (what the browser does) redraws `png` or sets `error`."""
 
-    _esm = source("shared.js", "explore.js")
+    _esm = module(__file__)
     title = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
     controls = traitlets.List().tag(sync=True)

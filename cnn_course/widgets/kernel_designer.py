@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cnn_course import filters, images, visualize
-from cnn_course.live import StaticFirst, source
+from cnn_course.appearance.live import StaticFirst, module
 
 OWN = "your own"
 MODES = ("automatic", "clipped to 0 to 1", "signed: grey is zero")
@@ -19,7 +19,7 @@ MODES = ("automatic", "clipped to 0 to 1", "signed: grey is zero")
 class KernelDesigner(StaticFirst):
     """The kernel designer. The browser sets `cells`, `preset`, `photograph`, `normalise` and `mode`."""
 
-    _esm = source("shared.js", "kernel_designer.js")
+    _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
     photographs = traitlets.List().tag(sync=True)
     presets = traitlets.List().tag(sync=True)

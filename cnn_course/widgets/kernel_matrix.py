@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from cnn_course import toeplitz, visualize
-from cnn_course.live import StaticFirst, source
+from cnn_course.appearance.live import StaticFirst, module
 
 MOST_PIXELS = 36  # a matrix with more rows cannot be taken in
 READABLE = 14  # rows up to which the entries carry their numbers
@@ -17,7 +17,7 @@ NAMES = {"zeros": "zero border", "circular": "circular: a ring"}
 class KernelMatrix(StaticFirst):
     """The kernel and its matrix. The browser sets `cells`, `border` and draws; Python says what the numbers are."""
 
-    _esm = source("shared.js", "kernel_matrix.js")
+    _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
     data = traitlets.Dict().tag(sync=True)
     cells = traitlets.List().tag(sync=True)

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cnn_course import images, visualize
-from cnn_course.live import StaticFirst, source
+from cnn_course.appearance.live import StaticFirst, module
 
 
 class ObjectMover(StaticFirst):
     """The object mover. Setting `shift` to [dy, dx] (what the browser does) asks every model and sets `scores`."""
 
-    _esm = source("shared.js", "object_mover.js")
+    _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
     classes = traitlets.List().tag(sync=True)
     true_class = traitlets.Int(None, allow_none=True).tag(sync=True)

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cnn_course import visualize
-from cnn_course.arguments import integer
+from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.arguments.integers import integer
 from cnn_course.arithmetic import conv_macs, conv_parameters
-from cnn_course.conv_arguments import borders_of, output_size
-from cnn_course.live import StaticFirst, source
+from cnn_course.array_engine.conv_arguments import borders_of, output_size
 
 LARGEST = 64  # pixels to a side
 READABLE = 18  # cells to a side in which a number can be read
@@ -26,7 +26,7 @@ ORDER = ("size", "channels", "kernel", "filters", "stride", "padding", "dilation
 class ShapePlayground(StaticFirst):
     """The shape playground. Setting `values` (what the browser does) computes `result`, or sets `error`."""
 
-    _esm = source("shared.js", "shape_playground.js")
+    _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
     controls = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)

@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from cnn_course import images, stacks, visualize
-from cnn_course.layer_table import Table
-from cnn_course.live import StaticFirst, source
+from cnn_course.appearance.live import StaticFirst, module, styles
+from cnn_course.inspection.layer_table import Table
 
 CHANNELS = 64
 MOST_LAYERS = 24
@@ -46,8 +46,8 @@ PRESETS = {
 class StackBuilder(StaticFirst):
     """The stack builder. The browser sets `layers` (names of BLOCKS) and `padded`; Python answers with `rows`."""
 
-    _esm = source("shared.js", "stack_builder.js")
-    _css = source("views.css", "stack_builder.css")
+    _esm = module(__file__)
+    _css = styles(__file__)
     alt = traitlets.Unicode().tag(sync=True)
     photo = traitlets.Bytes().tag(sync=True)
     size = traitlets.Int().tag(sync=True)

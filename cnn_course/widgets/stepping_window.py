@@ -7,8 +7,8 @@ import traitlets
 from matplotlib.figure import Figure
 
 from cnn_course import visualize
+from cnn_course.appearance.live import StaticFirst, module
 from cnn_course.convolution import conv2d, flip
-from cnn_course.live import StaticFirst, source
 
 MOST_CELLS = 16  # to a side: more cannot be read
 
@@ -16,7 +16,7 @@ MOST_CELLS = 16  # to a side: more cannot be read
 class SteppingWindow(StaticFirst):
     """The stepping window. All values come from Python; the browser only moves over them."""
 
-    _esm = source("shared.js", "stepping_window.js")
+    _esm = module(__file__)
     title = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
     data = traitlets.Dict().tag(sync=True)

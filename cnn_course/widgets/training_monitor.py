@@ -8,14 +8,14 @@ from IPython.display import DisplayHandle, display
 from matplotlib.figure import Figure
 
 from cnn_course import visualize
-from cnn_course.history import Epoch, History
-from cnn_course.live import StaticFirst, source
+from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.training.history import Epoch, History
 
 
 class TrainingMonitor(StaticFirst):
     """The curves so far. Calling it with an `Epoch` adds a point; the browser draws, also while the kernel trains."""
 
-    _esm = source("shared.js", "training_monitor.js")
+    _esm = module(__file__)
     title = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
     epochs = traitlets.Int().tag(sync=True)

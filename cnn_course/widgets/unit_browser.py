@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from cnn_course import interpret, visualize
-from cnn_course.live import StaticFirst, source
+from cnn_course.appearance.live import StaticFirst, module
 
 COLUMNS = 16  # of the pictures that the browser cuts its tiles from
 MOST = 64  # units of a layer that are shown
@@ -21,7 +21,7 @@ MOST = 64  # units of a layer that are shown
 class UnitBrowser(StaticFirst):
     """The unit browser. layers: for each layer its name, its `units` and its sprite; the browser does the rest."""
 
-    _esm = source("shared.js", "unit_browser.js")
+    _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
     size = traitlets.List().tag(sync=True)
     columns = traitlets.Int(COLUMNS).tag(sync=True)

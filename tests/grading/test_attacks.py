@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cnn_course.grading import judge, student, submission
-from cnn_course.grading.warm_host import Host
+from cnn_course.grading.judging import judge, student, submission
+from cnn_course.grading.sandbox.warm_host import Host
 from grading import attacks_exhaust, attacks_judge, attacks_read, attacks_rules, attacks_wire, attacks_write
 from grading.attack import LAB, MARK, SECRET
 from labs import running

@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cnn_course.grading import cold_host, judge, sandbox, student
-from cnn_course.grading.cold_host import ColdHost, open_host
-from cnn_course.grading.warm_host import Host, NotNestedError
+from cnn_course.errors import NotNestedError
+from cnn_course.grading.judging import judge, student
+from cnn_course.grading.sandbox import bubblewrap, cold_host
+from cnn_course.grading.sandbox.cold_host import ColdHost, open_host
+from cnn_course.grading.sandbox.warm_host import Host
 from grading.attack import TRY, Attack, function
 from grading.test_attacks import (
     ATTACKS,
@@ -127,8 +129,8 @@ def test_attack_in_a_sandbox_of_its_own(attack, outside, before, monkeypatch):
 
 def test_it_is_chosen_where_namespaces_are_refused(monkeypatch):
     """bubblewrap itself refuses them here; on Ubuntu AppArmor's profile for bubblewrap does."""
-    refuse = ["--unshare-user", "--uid", str(sandbox.NOBODY), "--gid", str(sandbox.NOBODY), "--disable-userns"]
-    command = sandbox.command
+    refuse = ["--unshare-user", "--uid", str(bubblewrap.NOBODY), "--gid", str(bubblewrap.NOBODY), "--disable-userns"]
+    command = bubblewrap.command
 
     def without_rights(*arguments, **options):
         words = command(*arguments, **options)
@@ -139,7 +141,7 @@ def test_it_is_chosen_where_namespaces_are_refused(monkeypatch):
 
     before = below(os.getpid())
     assert cold_host.nests()
-    monkeypatch.setattr(sandbox, "command", without_rights)
+    monkeypatch.setattr(bubblewrap, "command", without_rights)
     with pytest.raises(NotNestedError), Host(["numpy"]) as host:
         host.fork()
     assert not cold_host.nests()

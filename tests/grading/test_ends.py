@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from cnn_course.grading import judge, sandbox, student
-from cnn_course.grading.warm_host import Host
+from cnn_course.errors import SandboxError
+from cnn_course.grading.judging import judge, student
+from cnn_course.grading.sandbox.warm_host import Host
 from grading.attack import function
 from grading.test_attacks import FULL_MARKS, MASTER, below, grade
 
@@ -74,8 +75,8 @@ GRADER = """
 import sys
 sys.path[:0] = {path!r}
 from grading.test_attacks import MASTER, grade
-from cnn_course.grading import judge
-from cnn_course.grading.warm_host import Host
+from cnn_course.grading.judging import judge
+from cnn_course.grading.sandbox.warm_host import Host
 host = Host(judge.imports_of(MASTER))
 print("ready", flush=True)
 grade(host, {answers!r}, rules=False, seconds=100)
@@ -115,7 +116,7 @@ def test_a_killed_host_is_nobodys_mark(monkeypatch):
             return die(self)
 
         monkeypatch.setattr(student.Student, "stubs", stubs)
-        with pytest.raises(sandbox.SandboxError):
+        with pytest.raises(SandboxError):
             grade(host, {})
     assert below(os.getpid()) <= before
 
@@ -130,7 +131,7 @@ def test_no_time_left_is_said_for_every_question():
 
 def test_a_host_that_does_not_start_says_why():
     before = below(os.getpid())
-    with pytest.raises(sandbox.SandboxError, match="does not start: .*MemoryError|does not start: .*invalid literal"):
+    with pytest.raises(SandboxError, match="does not start: .*MemoryError|does not start: .*invalid literal"):
         Host(["numpy"], memory_bytes="no number")
     assert below(os.getpid()) <= before
 
@@ -153,8 +154,8 @@ def test_an_instructor_who_is_not_root():
         import sys
         sys.path[:0] = {[entry for entry in sys.path if entry]!r}
         from grading.test_attacks import MASTER, grade
-        from cnn_course.grading import judge
-        from cnn_course.grading.warm_host import Host
+        from cnn_course.grading.judging import judge
+        from cnn_course.grading.sandbox.warm_host import Host
         with Host(judge.imports_of(MASTER)) as host:
             result = grade(host, {function(body, "written = []")!r}, rules=False)
             print(result.points, [c.message for c in result.cells if c.name == "q3-visible"], grade(host, {{}}).points)

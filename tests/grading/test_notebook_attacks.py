@@ -13,7 +13,8 @@ pytest.importorskip("nbgrader", reason="grading a class needs nbgrader (the extr
 
 import nbformat  # noqa: E402
 
-from cnn_course.grading import collect, grade_class, gradebook  # noqa: E402
+from cnn_course.errors import CollectError, SubmissionError
+from cnn_course.grading.classroom import collect, grade_class, gradebook  # noqa: E402
 from grading.attacks_notebook import LAB, MASTER, TAMPERED  # noqa: E402
 from labs import running  # noqa: E402
 
@@ -142,7 +143,7 @@ def test_a_zip_with_everything_that_a_zip_can_hold(tmp_path):
     assert {"Ada", "tmp", "etc", "Eve", "Hal", "Ida", "_script_"} < found.keys() and len(found) == 12
     assert all(len(os.fsencode(student)) <= 200 and "/" not in student for student in found)
     assert found["Ada"].data == found["Hal"].data == found["Ida"].data == TEXT
-    with pytest.raises(grade_class.SubmissionError, match="more than 20 MB"):
+    with pytest.raises(SubmissionError, match="more than 20 MB"):
         found["Eve"].data  # noqa: B018
     assert not Path("/tmp", "Cid_3_file_").exists() and sorted(p.name for p in tmp_path.iterdir()) == ["moodle.zip"]
 
@@ -166,7 +167,7 @@ def test_one_broken_member_of_a_zip_costs_nobody_else(tmp_path, spoil):
     file.write_bytes(data)
     found = {one.student: one for one in collect.collect(tmp_path, LAB, file)}
     assert found["ada"].data == TEXT
-    with pytest.raises(grade_class.SubmissionError, match="cannot be read from the archive"):
+    with pytest.raises(SubmissionError, match="cannot be read from the archive"):
         found["bob"].data  # noqa: B018
 
 
@@ -190,9 +191,9 @@ def test_zip_files_that_are_none(tmp_path):
     data = file.read_bytes()
     for broken in (data[:-30], b"PK\x03\x04" + b"\0" * 100, data.replace(b"PK\x01\x02", b"PK\x09\x09")):
         file.write_bytes(broken)
-        with pytest.raises(collect.CollectError):
+        with pytest.raises(CollectError):
             collect.collect(tmp_path, LAB, file)
     with contextlib.suppress(OSError):
         os.truncate(file, 0)
-    with pytest.raises(collect.CollectError):
+    with pytest.raises(CollectError):
         collect.collect(tmp_path, LAB, file)

@@ -7,8 +7,8 @@ import time
 import nbformat
 import pytest
 
-from cnn_course.grading import judge, student, submission
-from cnn_course.grading.warm_host import Host
+from cnn_course.grading.judging import judge, student, submission
+from cnn_course.grading.sandbox.warm_host import Host
 from grading.attack import WIRE
 from grading.test_attacks import below
 

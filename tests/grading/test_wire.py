@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cnn_course.grading import wire
+from cnn_course.errors import TimedOut, WireError
+from cnn_course.grading.sandbox import wire
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 NUMBERS = st.sampled_from([np.dtype(d) for d in ("?", "i1", "u2", "<i4", ">i8", "u8", "f2", "<f4", ">f8")])
@@ -118,7 +119,7 @@ def test_tensors_and_parameters_come_back():
     whole, weight, odd = wire.unpack(packed, [bytearray(a.tobytes()) for a in arrays])
     assert torch.equal(whole, torch.arange(6).reshape(2, 3)) and torch.equal(weight, net.weight)
     assert type(odd).__name__ == "Tensor" and not isinstance(odd, torch.Tensor)  # NumPy has no bfloat16
-    with pytest.raises(wire.WireError):
+    with pytest.raises(WireError):
         wire.unpack({"tensor": [1], "dtype": ">f8", "at": 0}, [bytearray(8)])
 
 
@@ -170,16 +171,16 @@ def test_deep_values_end():
 def test_hostile_values_are_plain_or_refused(value):
     try:
         got = wire.unpack(value, [bytearray(8), bytearray(0), bytearray(b"x" * 24)], lambda number: number)
-    except wire.WireError:
+    except WireError:
         return
-    assert type(got).__module__ in ("builtins", "numpy", "torch", "cnn_course.grading.wire")
+    assert type(got).__module__ in ("builtins", "numpy", "torch", "cnn_course.grading.sandbox.wire")
     if isinstance(got, np.ndarray):
         assert got.base is not None or got.nbytes <= 24
 
 
 def test_the_bytes_of_an_array_belong_to_one_array():
     one = {"array": [1], "dtype": "<f8", "at": 0}
-    with pytest.raises(wire.WireError):
+    with pytest.raises(WireError):
         wire.unpack({"list": [one, one]}, [bytearray(8)])
 
 
@@ -216,7 +217,7 @@ def test_the_bytes_of_an_array_belong_to_one_array():
     ids=lambda value: json.dumps(value)[:60],
 )
 def test_what_pack_does_not_make_is_refused(value):
-    with pytest.raises(wire.WireError):
+    with pytest.raises(WireError):
         wire.unpack(value, [bytearray(8)])
 
 
@@ -224,7 +225,7 @@ def test_what_pack_does_not_make_is_refused(value):
 def test_noise_is_refused(data):
     try:
         message, payloads = received(data)
-    except wire.WireError:
+    except WireError:
         return
     assert isinstance(message, dict) and isinstance(payloads, list)
 
@@ -233,7 +234,7 @@ def test_noise_is_refused(data):
 def test_frames_of_any_json_are_read_or_refused(header, payload):
     try:
         message, payloads = received(framed(header, payload))
-    except wire.WireError:
+    except WireError:
         return
     assert isinstance(message, dict) and "sizes" not in message
     assert sum(map(len, payloads)) <= len(payload)
@@ -264,7 +265,7 @@ def test_frames_of_any_json_are_read_or_refused(header, payload):
 def test_bad_frames_are_refused_without_much_memory(data):
     tracemalloc.start()
     try:
-        with pytest.raises(wire.WireError):
+        with pytest.raises(WireError):
             received(data)
         assert tracemalloc.get_traced_memory()[1] < 30 << 20
     finally:
@@ -276,7 +277,7 @@ def test_bad_frames_are_refused_without_much_memory(data):
 )
 def test_who_stops_in_the_middle_is_late(data):
     start = time.monotonic()
-    with pytest.raises(wire.TimedOut):
+    with pytest.raises(TimedOut):
         received(data, seconds=0.1, shut=False)
     assert time.monotonic() - start < 2
 
@@ -285,22 +286,22 @@ def test_who_does_not_take_is_late():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(0.1)
-        with pytest.raises(wire.TimedOut):
+        with pytest.raises(TimedOut):
             wire.send(ours, {}, [np.zeros(10**7)])
 
 
 def test_too_large_is_not_sent():
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        with pytest.raises(wire.WireError, match="too large"):
+        with pytest.raises(WireError, match="too large"):
             wire.send(ours, {"x": "a" * wire.LARGEST_HEADER})
-        with pytest.raises(wire.WireError, match="too large"):
+        with pytest.raises(WireError, match="too large"):
             wire.send(ours, {}, [np.broadcast_to(0.0, (wire.LARGEST_ARRAYS,))])
         theirs.setblocking(False)
         with pytest.raises(BlockingIOError):
             theirs.recv(1)
         theirs.close()
-        with pytest.raises(wire.WireError, match="has gone"):
+        with pytest.raises(WireError, match="has gone"):
             wire.send(ours, {})
 
 
@@ -311,7 +312,7 @@ def test_too_large_is_not_sent():
 def test_errors_keep_their_name_and_text(name, text):
     found = {"type": name, "text": text, "lines": ["line 1 in f: x"]}
     if not name.isidentifier():
-        with pytest.raises(wire.WireError):
+        with pytest.raises(WireError):
             wire.unpack_error(found)
         return
     error = wire.unpack_error(found)
@@ -324,5 +325,5 @@ def test_errors_keep_their_name_and_text(name, text):
     "found", [None, "x", {}, {"type": "A", "text": 1, "lines": []}, {"type": "A", "text": "", "lines": 1}]
 )
 def test_what_is_no_error_is_refused(found):
-    with pytest.raises(wire.WireError):
+    with pytest.raises(WireError):
         wire.unpack_error(found)

@@ -13,6 +13,7 @@ import matplotlib
 import nbformat
 
 from cnn_course.grading import checks, rules
+from cnn_course.grading.sandbox import source_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABS = REPOSITORY / "labs"
@@ -40,7 +41,7 @@ def released(lab: str) -> nbformat.NotebookNode:
 @functools.cache
 def empty_gradebook() -> bytes:
     """A copy of it saves what nbgrader does for seconds when it makes a new one."""
-    from cnn_course.grading import gradebook
+    from cnn_course.grading.classroom import gradebook
 
     with tempfile.TemporaryDirectory() as folder:
         with gradebook.opened(gradebook.url_of(Path(folder))):
@@ -88,7 +89,7 @@ def using(notebook, changed: str) -> set[str]:
     reached, found = set(), set()
     for cell in [c for c in notebook.cells if c.cell_type == "code"]:
         try:
-            made, used = rules.names(cell.source, grade_id(cell))
+            made, used = source_text.names(cell.source, grade_id(cell))
         except SyntaxError:
             return set(graded(notebook))
         if cell.metadata.get("nbgrader", {}).get("grade"):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from cnn_course.convolution import conv_backward, flip
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, describe
-from cnn_course.grading.failure import CheckFailed
 
 Pair = tuple[int, int]
 Candidates = list[tuple[np.ndarray, str]]

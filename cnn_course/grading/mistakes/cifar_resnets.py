@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cnn_course.grading.failure import CheckFailed
+from cnn_course.errors import CheckFailed
 from cnn_course.grading.mistakes.blocks import NO_BIAS, Variants
 from cnn_course.grading.mistakes.parameters import Shapes, changed, shapes
 from cnn_course.grading.networks import Network

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from cnn_course import stacks
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, describe
-from cnn_course.grading.failure import CheckFailed
-from cnn_course.layer_table import Axis, Table
+from cnn_course.inspection.layer_table import Axis, Table
 
 Layer = dict[str, Any]
 Shape = tuple[int, ...]

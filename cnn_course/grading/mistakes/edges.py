@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cnn_course import filters, images
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, describe
-from cnn_course.grading.failure import CheckFailed
 from cnn_course.grading.mistakes.filters import SMALLER
 
 # A detector has to reach this agreement with the true edges, from 0 to 1.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from cnn_course import filters
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, describe
-from cnn_course.grading.failure import CheckFailed
 
 Candidates = list[tuple[np.ndarray, str]]
 

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnn_course.datasets import Split
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks
-from cnn_course.grading.failure import CheckFailed
 from cnn_course.grading.mistakes import parameters
 from cnn_course.grading.networks import Network
 from cnn_course.train import TrainConfig, fit

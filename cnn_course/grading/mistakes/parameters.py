@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import describe
-from cnn_course.grading.failure import CheckFailed
 from cnn_course.grading.networks import Network
 
 Shapes = list[tuple[int, ...]]

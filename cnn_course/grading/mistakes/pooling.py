@@ -9,8 +9,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from cnn_course import pooling
 from cnn_course.equivariance import relative_difference
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks
-from cnn_course.grading.failure import CheckFailed
 from cnn_course.images import shift
 
 Pair = tuple[int, int]

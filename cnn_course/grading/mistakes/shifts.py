@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cnn_course import images as pictures
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, describe
-from cnn_course.grading.failure import CheckFailed
 from cnn_course.grading.mistakes.parameters import as_array
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from cnn_course import network, synthetic
 from cnn_course.equivariance import relative_difference
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, describe
-from cnn_course.grading.failure import CheckFailed
 from cnn_course.pooling import avg_pool
 
 FILTERS, SIDE, CLASSES = 8, 14, 10

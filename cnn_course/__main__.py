@@ -1,0 +1,7 @@
+"""`python -m cnn_course`: the command, also where its script is not on the path, as under torchrun."""
+
+import sys
+
+from cnn_course.commands.cli import main
+
+sys.exit(main())

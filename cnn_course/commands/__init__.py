@@ -1,0 +1,1 @@
+"""The `cnn-course` command: `cli` reads the command line, and each subcommand has a file of its own."""

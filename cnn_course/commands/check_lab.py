@@ -1,0 +1,50 @@
+"""`cnn-course labs check LAB`: the visible tests on a fresh copy of a student's notebook, judged as the grader does."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nbformat
+
+from cnn_course.errors import SandboxError
+from cnn_course.grading.classroom.grade_class import find_lab
+from cnn_course.grading.judging import judge
+from cnn_course.grading.judging.submission import read
+from cnn_course.grading.sandbox import bubblewrap
+from cnn_course.grading.sandbox.cold_host import open_host
+
+
+def check_lab(labs: Path, lab: str, notebook: Path | None = None) -> int:
+    """Print one line for each visible test, and what it says; return 0 if all pass, else 1.
+
+    The tests come from the released lab; of the notebook only the solution cells are taken. It runs in the grader's
+    sandbox where there is one. Raises GradeError or SubmissionError.
+    """
+    lab = find_lab(labs, lab, "release")
+    released = labs / "release" / lab / f"{lab}.ipynb"
+    path = Path(notebook) if notebook is not None else released
+    master = nbformat.read(released, as_version=4)
+    submission = read(path, master)
+    try:
+        bubblewrap.check()
+        sandboxed = True
+    except SandboxError:
+        sandboxed = False  # it is the student's own code on the student's own machine
+    with open_host(judge.imports_of(master), judge.setup_of(master), sandboxed=sandboxed) as host:
+        result = judge.grade(master, submission, host)
+    for note in result.notes:
+        print(note)
+    visible = [cell for cell in result.cells if not cell.name.endswith("-hidden")]
+    for cell in visible:
+        state = "to be read by a person" if cell.points is None else "ok" if not cell.message else "FAILS"
+        print(f"{cell.name:24s} {cell.most:4g} points  {state}")
+        for line in [*cell.message.split("\n"), *cell.lines] if cell.message else []:
+            print(f"    {line}")
+    wrong = [cell for cell in visible if cell.message]
+    hidden = sum(cell.most for cell in result.cells if cell.name.endswith("-hidden"))
+    passed = len(visible) - len(wrong)
+    print(f"{passed} of {len(visible)} visible tests pass; hidden tests ({hidden:g} points) run when graded")
+    if not sandboxed:
+        print("(without the grader's sandbox: bubblewrap does not start here)", file=sys.stderr)
+    return 1 if wrong else 0

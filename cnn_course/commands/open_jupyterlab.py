@@ -1,0 +1,79 @@
+"""`cnn-course open`: JupyterLab on one lecture, on this machine only, asking nothing of the network."""
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cnn_course.errors import UsageError
+
+HOST = "127.0.0.1"
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def without_news(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
+    """Take JupyterLab's question whether one wants its news out of the page."""
+    disabled = list(page_config.get("disabledExtensions", []))
+    return {**page_config, "disabledExtensions": [*disabled, "@jupyterlab/apputils-extension:announcements"]}
+
+
+def open_lab(root: Path, lecture: Path, *, browser: bool = True, port: int | None = None) -> int:
+    """Serve the folder `root` with JupyterLab, opened on `lecture`, until Ctrl-C; return the exit code.
+
+    port: this one and no other; without it, 8888 or the next free one.
+    Raises UsageError where the port is taken.
+    """
+    if port is not None and not port_is_free(port):
+        raise UsageError(f"port {port} is taken or not allowed; choose another one, or leave --port out")
+    from jupyterlab.labapp import LabApp
+
+    # A terminal in JupyterLab then knows `cnn-course`, and nbgrader's own commands find each other.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)
+    page = f"/lab/tree/{quote(lecture.relative_to(root).as_posix())}"
+    arguments = [
+        f"--ServerApp.root_dir={root}",
+        f"--ServerApp.ip={HOST}",
+        f"--ServerApp.open_browser={browser}",
+        f"--ServerApp.port_retries={50 if port is None else 0}",
+        f"--IdentityProvider.token={token}",
+        f"--LabApp.default_url={page}",
+        "--ServerApp.answer_yes=True",
+        "--KernelManager.transport_encryption=auto",
+        # No look for updates, no list of extensions from a registry.
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    ]
+    if port is not None:
+        arguments.append(f"--ServerApp.port={port}")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        arguments.append("--ServerApp.allow_root=True")  # containers; the server listens on the loopback only
+    logging.disable(logging.WARNING)  # what its extensions say while they load is nothing that a student can use
+    server = LabApp.initialize_server(argv=arguments)
+    for handler in server.log.handlers:
+        handler.addFilter(lambda record: record.levelno != logging.CRITICAL)  # its own addresses and good-byes
+    server.web_app.settings["page_config_hook"] = without_news
+
+    def greet() -> None:
+        print(f"JupyterLab with {lecture.name} is at\n\n    http://{HOST}:{server.port}{page}?token={token}\n")
+        if not browser:
+            print(f"From another machine, first: ssh -L {server.port}:{HOST}:{server.port} <this machine>")
+        print("Ctrl-C stops it.", flush=True)
+
+    server.io_loop.add_callback(greet)  # runs after the callback that binds the port, so the address works at once
+    server.start()
+    print("\nJupyterLab has stopped.")
+    return 0

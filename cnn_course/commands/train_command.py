@@ -1,0 +1,261 @@
+"""`cnn-course train`: a network, a data set and a recipe from the shell; a results file at the end.
+
+While it runs, DIR/NAME.checkpoint holds the last whole epoch. The same command goes on from there; at the end come
+NAME.csv and NAME.json, as `runs` reads them, and the checkpoint goes.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import inspect
+import shlex
+import tempfile
+import time
+from collections import OrderedDict
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from cnn_course import datasets, runs, trace, train
+from cnn_course.augment import Augment
+from cnn_course.datasets import Dataset, Split
+from cnn_course.errors import CheckpointError, UsageError
+from cnn_course.models.normalise import Normalise
+from cnn_course.training import distributed
+from cnn_course.training.history import History
+from cnn_course.training.recipe import TrainConfig
+
+# Name on the command line -> (file in models/, function, what the name fixes).
+MODELS: dict[str, tuple[str, str, dict]] = {
+    "mlp": ("mlp", "mlp", {"hidden": 128}),
+    "lenet": ("lenet", "lenet", {}),
+    "lenet-bn": ("lenet", "lenet", {"batch_norm": True}),
+    "lenet5": ("lenet", "lenet5", {}),
+    **{f"{family}-cifar": (family, f"{family}_cifar", {}) for family in ("alexnet", "vgg", "googlenet")},
+    "nin": ("nin", "nin", {}),
+    **{f"resnet{depth}": ("resnet", "resnet_cifar", {"depth": depth}) for depth in (20, 32, 44, 56, 110)},
+    **{f"plain{n}": ("resnet", "resnet_cifar", {"depth": n, "residual": False}) for n in (20, 32, 44, 56, 110)},
+    "alexnet": ("alexnet", "alexnet", {}),
+    "zfnet": ("zfnet", "zfnet", {}),
+    **{f"vgg{depth}": ("vgg", f"vgg{depth}", {}) for depth in (11, 13, 16, 19)},
+    **{f"vgg{depth}-bn": ("vgg", f"vgg{depth}", {"batch_norm": True}) for depth in (11, 13, 16, 19)},
+    "googlenet": ("googlenet", "googlenet", {"aux": True}),
+    **{f"resnet{depth}": ("resnet", f"resnet{depth}", {}) for depth in (18, 34, 50, 101, 152)},
+}
+
+
+def train_model(args: argparse.Namespace) -> int:
+    """Run the command; returns 0, or 130 after Ctrl-C. Raises UsageError and the errors of the rooms it uses."""
+    config = recipe(args)
+    group = distributed.setup(config.device)
+    first = group.rank == 0
+    say = print if first else lambda *_, **__: None
+    if args.model not in MODELS:
+        raise UsageError(f"there is no model {args.model!r}. {_suggestion(args.model)}")
+    data = load_data(args.data, args.size, args.images)
+    if args.title:
+        data = dataclasses.replace(data, title=args.title)
+    name = args.name or f"{args.model}-{data.name}{args.size or ''}-s{config.seed}"
+    checkpoint = args.output / f"{name}.checkpoint"
+    if first:
+        _check_output(args.output, name, args.overwrite)
+        if args.fresh:
+            checkpoint.unlink(missing_ok=True)
+    torch.manual_seed(config.seed)
+    model, costs = build(args.model, data, width=args.width, dropout=args.dropout)
+    say(_screen(args, config, data, costs, name, group.world_size), flush=True)
+
+    resumed = checkpoint.exists()
+    start = time.process_time()
+    try:
+        history = train.fit(model, data.train, config, val=data.val, checkpoint=checkpoint)
+    except CheckpointError as error:
+        raise UsageError(f"{error} (--fresh begins anew.)") from error
+    except torch.OutOfMemoryError as error:
+        raise UsageError(
+            f"{str(error).splitlines()[0]} Try a smaller --batch-size than {config.batch_size}."
+        ) from error
+    if not first:
+        return 130 if history.interrupted else 0
+    if history.interrupted:
+        again = shlex.join(word for word in args.command_line if word != "--fresh")
+        if not checkpoint.exists():
+            say("no epoch was finished, so there is nothing to go on from", flush=True)
+        elif group.world_size == 1:
+            say(f"To go on: cnn-course {again}", flush=True)
+        return 130
+
+    loss, right = train.evaluate(model, data.test)
+    errors = round((1 - right) * len(data.test))
+    say(f"test split, {len(data.test):,} images, looked at once: accuracy {right:.4f}, {errors:,} errors")
+    about = {
+        "command": f"cnn-course {shlex.join(args.command_line)}",
+        "model": args.model,
+        **costs,
+        "data": data.title,
+        "images": _counts(data),
+        "seed": config.seed,
+        "device": history.device,
+        "processes": group.world_size,
+        "wall_seconds": round(float(history.column("seconds").sum()), 1),
+        # Of this process: a resumed run has no record of the time before.
+        "cpu_seconds": None if resumed else round(time.process_time() - start, 1),
+        "restored_epoch": history.restored,
+        "test_loss": loss,
+        "test_accuracy": right,
+        "test_errors": errors,
+    }
+    _write(name, history, config, about, args, model)
+    checkpoint.unlink(missing_ok=True)
+    return 0
+
+
+def recipe(args: argparse.Namespace) -> TrainConfig:
+    """The TrainConfig of the command line: what is not named keeps its default. Raises UsageError."""
+    given = {key: value for key, value in vars(args).items() if value is not None}
+    names = {field.name for field in dataclasses.fields(TrainConfig)} - {"augment"}
+    try:
+        augment = Augment(**{field.name: given[field.name] for field in dataclasses.fields(Augment)})
+        config = TrainConfig(
+            **{key: given[key] for key in names & given.keys()}, augment=None if augment == Augment() else augment
+        )
+        train.choose_device(config.device)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return config
+
+
+def load_data(name: str, size: int | None, images: int | None) -> Dataset:
+    """The data set, with `images` of its training images, evenly spaced: the files of a folder lie class by class."""
+    if size is not None and name in datasets.NAMES:
+        raise UsageError(f"--size scales the images of a folder; those of {name} have one size: leave it out")
+    try:
+        data = datasets.load(name, size=None if size is None else (size, size))
+    except ValueError as error:
+        raise UsageError(f"--size must be a number of pixels above 0, got {size}") from error
+    if images is None:
+        return data
+    if not 1 <= images <= len(data.train):
+        raise UsageError(f"--images must be from 1 to {len(data.train):,}, all training images, got {images}")
+    chosen = np.arange(images) * len(data.train) // images
+    return dataclasses.replace(data, train=Split(data.train.images[chosen], data.train.labels[chosen]))
+
+
+def build(
+    name: str, data: Dataset, *, width: int | None = None, dropout: float | None = None
+) -> tuple[nn.Sequential, dict[str, int | None]]:
+    """A model for `data`, with new weights: children "normalise" (statistics of the training images) and "network".
+
+    Returns it with {"parameters": …, "macs": …} of the network on one image; macs is None where `trace` does not know
+    a layer, as in lenet5. width: of the hidden layer of mlp, of the first stage of resnet20 … 110 and plain20 … 110.
+    dropout: of the fully connected layers of lenet.
+    LeNet-5 as published has inputs of 32 x 32: images of 28 x 28 get a border of 2 black pixels first, as in the paper.
+    Raises UsageError for a model that has no such option, or that cannot take the images.
+    """
+    module, function, fixed = MODELS[name]
+    make = getattr(import_module(f"cnn_course.models.{module}"), function)
+    takes = inspect.signature(make).parameters
+    shape = data.train.images.shape[1:]
+    side = "hidden" if name == "mlp" else "width"
+    for option, value, key in (("--width", width, side), ("--dropout", dropout, "dropout")):
+        if value is not None and key not in takes:
+            raise UsageError(f"{name} has no {option}: leave it out")
+    facts = {"classes": len(data.classes), "channels": shape[0], "size": shape[1], "in_features": int(np.prod(shape))}
+    chosen = {key: value for key, value in ((side, width), ("dropout", dropout)) if value is not None}
+    padding = 2 if name == "lenet5" and shape[1:] == (28, 28) else 0
+    seen = (shape[0], shape[1] + 2 * padding, shape[2] + 2 * padding)
+    written = "x".join(map(str, shape))
+    try:
+        network = make(**{key: facts[key] for key in takes if key in facts} | fixed | chosen).eval()
+        channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), shape[0])
+        if channels != shape[0]:
+            raise UsageError(f"{name} is for images with {channels} channels; those of {data.name} are {written}")
+        with torch.inference_mode():
+            logits = network(torch.zeros(1, *seen))
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        said = str(error).splitlines()[0]
+        raise UsageError(f"{name} cannot be built for images of {written}: {said}") from error
+    if logits.shape[1] < len(data.classes):
+        raise UsageError(f"{name} tells {logits.shape[1]} classes apart; {data.name} has {len(data.classes)}")
+    parts = OrderedDict(normalise=Normalise.of(data.train.images), network=network)
+    if padding:
+        parts = OrderedDict(border=nn.ZeroPad2d(padding), **parts)
+    parameters = sum(p.numel() for p in network.parameters())
+    return nn.Sequential(parts), {"parameters": parameters, "macs": _macs(network, seen)}
+
+
+def _macs(network: nn.Module, shape: tuple[int, ...]) -> int | None:
+    try:
+        return trace.table(network, shape).macs
+    except ValueError:
+        return None
+
+
+def _check_output(folder: Path, name: str, overwrite: bool) -> None:
+    """Before anything is trained: can the results be written, and would they replace others?"""
+    if not name or name != Path(name).name:
+        raise UsageError(f"--name must be a plain name, without a folder, got {name!r}; --output names the folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}. Name another folder with --output") from error
+    there = [path for ending in ("csv", "json", "safetensors") if (path := folder / f"{name}.{ending}").exists()]
+    if there and not overwrite:
+        raise UsageError(f"{there[0]} is there already: choose another --name, or --overwrite it")
+
+
+def _write(
+    name: str, history: History, config: TrainConfig, about: dict, args: argparse.Namespace, model: nn.Module
+) -> None:
+    written = [runs.record(name, history, config, about, args.output)]
+    if args.weights:
+        short = {key: str(about[key]) for key in ("model", "data", "seed", "test_accuracy", "command")}
+        written.append(runs.save_weights(name, model, short, args.output))
+    print("written:", ", ".join(map(str, [args.output / f"{name}.csv", *written])))
+
+
+def _counts(data: Dataset) -> dict:
+    sizes = {part: len(getattr(data, part)) for part in ("train", "val", "test")}
+    return {**sizes, "shape": list(data.train.images.shape[1:])}
+
+
+def _screen(
+    args: argparse.Namespace, config: TrainConfig, data: Dataset, costs: dict, name: str, processes: int
+) -> str:
+    """What is about to happen, one line for each thing."""
+    sizes = " / ".join(f"{len(part):,}" for part in (data.train, data.val, data.test))
+    shape = "x".join(map(str, data.train.images.shape[1:]))
+    device = train.choose_device(config.device)
+    threads = torch.get_num_threads()
+    where = f"{threads} thread{'s' * (threads > 1)}"
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
+    plain = TrainConfig()
+    said = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in ("device", "augment")}
+    always = ("epochs", "batch_size", "optimizer", "lr", "seed")
+    parts = [f"{key} {value}" for key, value in said.items() if key in always or value != getattr(plain, key)]
+    changes = dataclasses.asdict(config.augment or Augment())
+    augment = ", ".join(f"{key} {value}" if value is not True else key for key, value in changes.items() if value)
+    width = "" if args.width is None else f", width {args.width}"
+    macs = "" if costs["macs"] is None else f", {costs['macs']:,} multiply-adds per image"
+    lines = {
+        "model": f"{args.model}{width}: {costs['parameters']:,} parameters{macs}",
+        "data": data.title,
+        "images": f"{sizes} (train / val / test), {shape}, {len(data.classes)} classes",
+        "device": f"{device}, {where}" + (f", {processes} processes" if processes > 1 else ""),
+        "recipe": ", ".join(parts).replace("_", " "),
+        "augment": augment or "none",
+        "results": f"{args.output / name}.csv, .json" + (", .safetensors" if args.weights else ""),
+    }
+    return "\n".join(f"{key:8} {value}" for key, value in lines.items())
+
+
+def _suggestion(name: str) -> str:
+    close = difflib.get_close_matches(name.lower(), MODELS, 1)
+    return f"{f'Did you mean {close[0]}? ' if close else ''}Choose one of: {', '.join(MODELS)}"

@@ -1,0 +1,1 @@
+"""Where data comes from: published files and their download, folders of images, drawings and strokes."""

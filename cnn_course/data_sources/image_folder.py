@@ -1,0 +1,138 @@
+"""Your own images: a folder with one folder per class, read with Pillow."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cnn_course.data_sources.download import megabytes, readable
+from cnn_course.errors import DatasetError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+MOST_BYTES = 2 * 10**9  # of decoded images, which need twice that for a moment
+
+Listing = list[tuple[str, int]]  # path and label of each image
+
+
+def has_classes(folder: Path) -> bool:
+    """Whether a folder holds folders, as a folder of class folders does. An unreadable one does not."""
+    try:
+        return any(True for _ in _folders(folder))
+    except OSError:
+        return False
+
+
+def list_splits(folder: Path) -> tuple[tuple[str, ...], dict[str, Listing]]:
+    """The class names, and for each split that the folder has its images in a fixed order (nothing is decoded).
+
+    The splits are train, test and perhaps val where there are folders of these names, else one, called "all".
+    Raises DatasetError: unreadable, no images, a single class, or classes that differ between the splits.
+    """
+    with readable(folder):
+        names = [name for name in ("train", "val", "test") if (folder / name).is_dir()]
+    if names and not {"train", "test"} <= set(names):
+        raise DatasetError(
+            f"{folder} has {' and '.join(f'{name}/' for name in names)} but not both train/ and test/. Add the missing "
+            f"one, or put the class folders directly into {folder} and it is split for you."
+        )
+    places = {name: folder / name for name in names} or {"all": folder}
+    with readable(folder):
+        found = {split: {d.name: sorted(_images(d)) for d in _folders(place)} for split, place in places.items()}
+    found = {split: {c: images for c, images in classes.items() if images} for split, classes in found.items()}
+    first = next(iter(found))
+    classes = tuple(sorted(found[first]))
+    for split, per_class in found.items():
+        if not per_class:
+            raise DatasetError(
+                f"There are no images in {places[split]}: it must hold one folder per class, with files ending in "
+                f"{' '.join(EXTENSIONS)}."
+            )
+        if unknown := sorted(set(per_class) - set(classes)):
+            raise DatasetError(
+                f"{places[split]} has the class {unknown[0]!r}, which {places[first]} has not ({', '.join(classes)}): "
+                f"every class needs images to train on."
+            )
+    if len(classes) < 2:
+        raise DatasetError(
+            f"{places[first]} has images of one class only ({classes[0]!r}): put each class into a folder of its own, "
+            f"at least two."
+        )
+    return classes, {
+        split: [(path, label) for label, name in enumerate(classes) for path in per_class.get(name, [])]
+        for split, per_class in found.items()
+    }
+
+
+def read_images(paths: list[str], size: tuple[int, int] | None) -> np.ndarray:
+    """Decode images into uint8 (N, C, H, W): one channel if all are grey, else three.
+
+    size: (H, W) to scale each image to (its shape is not kept); without it all must have one size.
+    Raises DatasetError naming the file that is unreadable or of another size, or if all would not fit into memory.
+    """
+    first = _decode(paths[0], size)
+    expected = first.nbytes * len(paths)
+    if expected > MOST_BYTES:
+        raise DatasetError(
+            f"{len(paths):,} images of {first.shape[0]}x{first.shape[1]} pixels are {megabytes(expected)} in memory. "
+            f"Give a smaller size, for example size=(64, 64)."
+        )
+    # Threads decode side by side, but for small pictures they spend more time on waiting for each other.
+    workers = min(8, os.cpu_count() or 1) if first.size > 128 * 128 else 1
+    with ThreadPoolExecutor(workers) as pool:
+        chunks = range(0, len(paths), 64)
+        parts = list(pool.map(lambda k: [_like(first, paths[0], path, size) for path in paths[k : k + 64]], chunks))
+    images = [image for part in parts for image in part]
+    channels = 3 if any(image.ndim == 3 for image in images) else 1
+    out = np.empty((len(images), channels, *first.shape[:2]), dtype=np.uint8)
+    for row, image in zip(out, images, strict=True):
+        row[:] = image if image.ndim == 2 else np.moveaxis(image, 2, 0)
+    return out
+
+
+def _like(first: np.ndarray, first_path: str, path: str, size: tuple[int, int] | None) -> np.ndarray:
+    """Decode one image, which must have the first one's height and width."""
+    image = _decode(path, size)
+    (h, w), (first_h, first_w) = image.shape[:2], first.shape[:2]
+    if (h, w) != (first_h, first_w):
+        raise DatasetError(
+            f"The images have different sizes: {first_path} is {first_h}x{first_w} (height x width), {path} is "
+            f"{h}x{w}. Give the size to scale them to, for example size=({min(first_h, 224)}, {min(first_w, 224)})."
+        )
+    return image
+
+
+def _decode(path: str, size: tuple[int, int] | None) -> np.ndarray:
+    """(H, W) uint8 of a grey image, (H, W, 3) of any other (transparency is dropped)."""
+    try:
+        with Image.open(path) as picture:
+            if picture.mode.startswith(("I", "F")):
+                raise DatasetError(f"{path} has more than 8 bits per channel: convert it to an 8-bit image first.")
+            picture = ImageOps.exif_transpose(picture)  # a telephone stores which way is up beside the pixels
+            picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+            if size is not None and picture.size != size[::-1]:
+                picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
+            return np.asarray(picture)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DatasetError(
+            f"Cannot read the image {path} ({error}): it is damaged or not an image. Replace or delete it."
+        ) from error
+
+
+def _folders(folder: Path) -> Iterator[os.DirEntry]:
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _images(folder: str | os.PathLike) -> Iterator[str]:
+    """Paths of all images at any depth below a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _images(entry)
+            elif entry.name.lower().endswith(EXTENSIONS):
+                yield entry.path

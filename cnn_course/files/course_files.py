@@ -1,0 +1,41 @@
+"""Where the lectures are: find the clone, list its lectures, turn `2` or `02_conv` into a file."""
+
+from pathlib import Path
+
+from cnn_course.errors import LectureError, UsageError
+
+
+def repository() -> Path:
+    """Return the root of the clone that this package, or else the current folder, belongs to.
+
+    Raises LectureError outside a clone: the lectures are not part of the installed package.
+    """
+    here = Path.cwd()
+    for folder in (Path(__file__).resolve().parents[2], here, *here.parents):
+        if (folder / "lectures").is_dir() and (folder / "cnn_course").is_dir():
+            return folder
+    raise LectureError(f"no lectures here: {here} is not inside a clone of the course. Change into the clone first.")
+
+
+def all_lectures(root: Path) -> list[Path]:
+    """Return the files lectures/NN_name.ipynb in order."""
+    return sorted((root / "lectures").glob("[0-9][0-9]_*.ipynb"))
+
+
+def find_lecture(name: str, root: Path) -> Path:
+    """Return the lecture called `name`: a number (2, 02), the beginning of a file name (02_conv, conv), or a path.
+
+    Raises UsageError, with the list of lectures, for none or several.
+    """
+    lectures = all_lectures(root)
+    if not lectures:
+        raise LectureError(f"there is no lecture in {root / 'lectures'}. Is the clone complete? Try: git status")
+    stem = Path(name).name.removesuffix(".ipynb")
+    if stem.isascii() and stem.isdigit():
+        found = [path for path in lectures if int(path.name[:2]) == int(stem)]
+    else:
+        found = [path for path in lectures if stem and (path.stem.startswith(stem) or path.stem[3:].startswith(stem))]
+    if len(found) == 1:
+        return found[0]
+    what = "names several lectures" if found else "is not a lecture"
+    raise UsageError(f"{name!r} {what}. Choose one of: {', '.join(path.stem for path in found or lectures)}")

@@ -1,0 +1,1 @@
+"""A class: collecting submissions, grading them in parallel, nbgrader's gradebook, feedback and reports."""

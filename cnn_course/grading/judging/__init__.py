@@ -1,0 +1,1 @@
+"""One submission: what was handed in, the student's functions as stand-ins, the verdict."""

@@ -1,0 +1,236 @@
+"""Grade one submission: the master's cells run here, the student's functions answer from the sandbox.
+
+It fails closed: a test cell gives its points only if it ran to its end here without any exception.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import copy
+import io
+import re
+import signal
+import textwrap
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import nbformat
+
+from cnn_course.errors import CheckFailed, SandboxError
+from cnn_course.grading import checks, rules
+from cnn_course.grading.judging.student import Student
+from cnn_course.grading.judging.submission import TEXT_STUB, Submission, is_graded, is_solution, settings
+from cnn_course.grading.sandbox.warm_host import Host
+
+SUBMISSION_SECONDS = 300.0
+_LONGEST_MESSAGE = 4000
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass
+class CellGrade:
+    """One cell with points. points: None where a person decides. message: what the student is told, "" for a pass."""
+
+    name: str
+    points: float | None
+    most: float
+    message: str = ""
+    lines: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Grade:
+    """The result of one submission. notes: what was odd about it."""
+
+    cells: list[CellGrade]
+    notes: list[str]
+    seconds: float
+
+    @property
+    def points(self) -> float:
+        return sum(cell.points or 0.0 for cell in self.cells)
+
+
+def setup_of(master: nbformat.NotebookNode) -> str:
+    """The text of the master's first, locked cell."""
+    return "\n".join(c.source for c in master.cells if _is_setup(c))
+
+
+def imports_of(master: nbformat.NotebookNode) -> list[str]:
+    """The modules that the master's cells import: what a warm host should have read."""
+    found = ["numpy"]
+    for cell in master.cells:
+        if cell.cell_type != "code" or is_graded(cell):
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Import):
+                found += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return list(dict.fromkeys(found))
+
+
+def grade(
+    master: nbformat.NotebookNode,
+    submission: Submission,
+    host: Host,
+    *,
+    seed: int = 0,
+    seconds: float = SUBMISSION_SECONDS,
+) -> Grade:
+    """Run the master's setup and test cells on the submission's functions.
+
+    seed: of the inputs that hidden tests draw. seconds: for the whole submission; calls after that fail.
+    Raises SandboxError if no process for the student's code can be had: that is nobody's mark.
+    """
+    start = time.monotonic()
+    checks.SEED = seed
+    checks.forget()
+    rules.forget()
+    code = {settings(c)["grade_id"]: c for c in master.cells if c.cell_type == "code" and is_solution(c)}
+    functions = {name: _functions(cell.source) for name, cell in code.items()}
+    setup = setup_of(master)
+    answers = {name: submission.answers.get(name, "") for name in code}
+    student = Student(host, setup, answers, functions, start + seconds)
+    names: dict[str, object] = {"__name__": "__main__"}
+    grades = []
+    try:
+        with _quiet():
+            for cell in master.cells:
+                if _is_setup(cell):
+                    exec(compile(cell.source, "<setup>", "exec"), names)
+            with contextlib.suppress(TimeoutError):  # then functions are missing, and each test says so
+                student.start()
+            for cell in master.cells:
+                if is_graded(cell) and cell.cell_type == "code":
+                    for known in (name for found in functions.values() for name in found):
+                        names.pop(known, None)
+                    names.update(student.stubs())
+                    grades.append(_run(cell, names, student, functions, start + seconds))
+                    if student.lost is not None:
+                        raise student.lost
+                elif is_graded(cell):
+                    grades.append(_for_a_person(cell, submission))
+    finally:
+        student.stop()
+        rules.forget()
+        checks.SEED = 0
+    notes = submission.notes + [plain(f"{cell} {problem}.") for cell, problem in student.problems.items()]
+    return Grade(grades, notes, time.monotonic() - start)
+
+
+def _run(
+    cell: nbformat.NotebookNode, names: dict, student: Student, functions: dict[str, list[str]], deadline: float
+) -> CellGrade:
+    """Execute one test cell."""
+    name, most = settings(cell)["grade_id"], float(settings(cell)["points"])
+    try:
+        with _alarm(deadline - time.monotonic()):
+            exec(compile(cell.source, f"<{name}>", "exec"), names)
+        return CellGrade(name, most, most)
+    except (SandboxError, KeyboardInterrupt):
+        raise
+    except CheckFailed as error:
+        message, lines = str(error), getattr(error.__cause__, "student_lines", [])
+    except NameError as error:
+        message, lines = _undefined(error, student, functions), []
+    except BaseException as error:  # whatever an odd answer did to the test
+        message, lines = f"The test could not go on with what came back: {type(error).__name__}: {error}", []
+    return CellGrade(name, 0.0, most, plain(message)[:_LONGEST_MESSAGE], [plain(line) for line in lines])
+
+
+def plain(text: str) -> str:
+    """Text for a page and a terminal: no control characters, none that reverse the order of others."""
+    text = re.sub("\r\n?", "\n", text.encode("utf-8", "replace").decode("utf-8"))
+    return _CONTROL.sub("\ufffd", text)
+
+
+def _undefined(error: NameError, student: Student, functions: dict[str, list[str]]) -> str:
+    for cell, names in functions.items():
+        if error.name in names:
+            return f"{error.name} is not there: its cell {student.problems.get(cell, 'does not define it')}."
+    return f"NameError: {error}"
+
+
+def _for_a_person(cell: nbformat.NotebookNode, submission: Submission) -> CellGrade:
+    """A question in words: nothing to read means no points, everything else waits for a person."""
+    name, most = settings(cell)["grade_id"], float(settings(cell)["points"])
+    answer = submission.answers.get(name, "").strip()
+    empty = answer in ("", TEXT_STUB)
+    return CellGrade(name, 0.0 if empty else None, most, "Nothing was written." if empty else "")
+
+
+def _functions(source: str) -> list[str]:
+    return [node.name for node in ast.parse(source).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+
+
+def _is_setup(cell: nbformat.NotebookNode) -> bool:
+    own = settings(cell)
+    return cell.cell_type == "code" and bool(own.get("locked")) and not own.get("grade") and not own.get("solution")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What the test cells print or warn about is nobody's business."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """End a test cell that an answer keeps busy on this side. Only a main thread can; others rely on their calls."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TimeoutError("the time for this submission is over.")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1), 1.0)  # again, if the first is lost in a clean-up
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def graded_notebook(master: nbformat.NotebookNode, submission: Submission, result: Grade) -> nbformat.NotebookNode:
+    """The master with the student's answers and what the tests said: what formgrader shows.
+
+    An answer in words stands there as plain text: a browser must not run what a student wrote.
+    """
+    notebook = copy.deepcopy(master)
+    grades = {cell.name: cell for cell in result.cells}
+    for cell in notebook.cells:
+        name = settings(cell).get("grade_id")
+        if is_solution(cell):
+            text = submission.answers.get(name, "")
+            cell.source = text if cell.cell_type == "code" else _as_text(text)
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            found = grades.get(name)
+            if found is not None and found.message:
+                lines = _wrapped(found.message) + [f"  {line}" for line in found.lines]
+                cell.outputs = [
+                    nbformat.v4.new_output("error", ename="CheckFailed", evalue=found.message, traceback=lines)
+                ]
+    return notebook
+
+
+def _as_text(answer: str) -> str:
+    fence = "~~~~"
+    while fence in answer:
+        fence += "~"
+    return "\n".join([f"{fence}text", *_wrapped(answer), fence])
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines that fit formgrader's page, which shows text as it stands."""
+    return [part for line in text.split("\n") for part in textwrap.wrap(line, 100) or [""]]

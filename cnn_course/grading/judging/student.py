@@ -1,0 +1,282 @@
+"""The trusted end of the wire: one student's functions as stand-ins for those that run in the sandbox."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import socket
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnn_course.errors import CheckFailed, ProcessEnded, SandboxError, TimedOut, WireError
+from cnn_course.grading import rules
+from cnn_course.grading.sandbox import wire
+from cnn_course.grading.sandbox.warm_host import Host
+
+CALL_SECONDS = 60.0
+_OVER = "the time for this submission is over."
+
+
+class _Text(NamedTuple):
+    """What the text of a cell says: names that it makes and uses, and its `source_text.words`."""
+
+    made: frozenset[str] = frozenset()
+    used: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+
+
+class Student:
+    """The solution cells of one submission, in children of `host`. `stubs()` are its functions.
+
+    setup: the master's first cell, run there too. cells: the text of each solution cell, by grade_id.
+    names: the functions of each cell that the master defines there. deadline: time.monotonic() at which all calls end.
+
+    The texts are read in a child in which nothing of the student's has run. Where the lab has rules, a function that
+    breaks them runs nowhere, and a cell that only some functions may use runs in a child with those only: otherwise
+    one cell could put into NumPy what the rules forbid to another.
+    """
+
+    def __init__(
+        self, host: Host, setup: str, cells: dict[str, str], names: dict[str, list[str]], deadline: float
+    ) -> None:
+        self.host, self.setup, self.cells, self.names, self.deadline = host, setup, dict(cells), names, deadline
+        self.problems: dict[str, str] = {}  # what happened when a cell was run, by grade_id
+        self.lost: SandboxError | None = None  # the machine failed, not the student
+        self._texts: dict[str, _Text] = {}
+        self._words: dict[str, frozenset[str]] = {}  # function: the words of all that it uses
+        self._processes: dict[frozenset[str], _Process] = {}  # by the words that not every function may use
+        self._runs_in: dict[str, _Process] = {}
+
+    def start(self) -> None:
+        """Read and run every cell once. Raises TimeoutError if there is no time left, SandboxError without a child."""
+        first = self._processes[frozenset()] = _Process(self)
+        for cell, source in self.cells.items():
+            self._texts[cell] = self._read(first, cell, source)
+        first.cells = [c for c in self.cells if c not in self.problems and not rules.unusual(self._texts[c].words)]
+        for cell in self.cells:
+            closure = self._closure(cell)
+            words = frozenset().union(*(self._texts[other].words for other in closure))
+            for function in self.names.get(cell, []):
+                self._words[function] = words
+                if not rules.broken(words, function):
+                    process = self._processes.setdefault(rules.unusual(words), _Process(self))
+                    self._runs_in[function] = process
+                    process.cells += [c for c in closure if c not in process.cells and c not in self.problems]
+        for process in self._processes.values():
+            process.start()
+
+    def stop(self) -> None:
+        """End all processes and everything that they started."""
+        for process in self._processes.values():
+            process.stop()
+
+    def stubs(self) -> dict[str, Any]:
+        """A stand-in for each function that the cells defined."""
+        known = {}
+        for cell, functions in self.names.items():
+            for name in functions:
+                process = self._runs_in.get(name)
+                there = self._texts.get(cell, _Text()).made if process is None else process.functions
+                if name in there:
+                    known[name] = _Stub(self, name, self._words[name])
+        return known
+
+    def call(self, function: str, arguments: list, options: dict) -> Any:
+        if function not in self._runs_in:
+            rules.check_source(function, _Stub(self, function, self._words[function]))
+            raise CheckFailed(f"{function} does not run here.")
+        return self._runs_in[function].ask({"do": "call", "function": function}, arguments, options)
+
+    def blame(self, cell: str, error: WireError) -> None:
+        """Note that a cell ended its process, or took too long: it is not run again."""
+        if time.monotonic() >= self.deadline:
+            for late in self.cells:
+                self.problems.setdefault(late, "was not run: the time for this submission was over")
+            raise TimeoutError(_OVER) from error
+        self.problems[cell] = "took too long" if isinstance(error, TimedOut) else "ended its process"
+
+    def _read(self, process: _Process, cell: str, source: str) -> _Text:
+        try:
+            process.fork()
+            answer, _ = process.exchange({"do": "read", "cell": cell, "source": source}, [])
+        except WireError as error:
+            process.stop()
+            self.blame(cell, error)
+            return _Text()
+        if "error" in answer:
+            self.problems[cell] = _stopped(answer)
+            return _Text()
+        return _Text(*(frozenset(answer[key]) for key in _Text._fields))
+
+    def _closure(self, cell: str) -> list[str]:
+        """A cell and the cells whose names it uses, in the master's order."""
+        found, wanted = set(), [cell]
+        while wanted:
+            used = self._texts[cell := wanted.pop()].used
+            found.add(cell)
+            wanted += [c for c, text in self._texts.items() if c not in found and text.made & used]
+        return [c for c in self.cells if c in found]
+
+
+class _Process:
+    """One child of the host, with some of a student's cells."""
+
+    def __init__(self, student: Student) -> None:
+        self.student = student
+        self.cells: list[str] = []
+        self.functions: set[str] = set()
+        self.pid = 0
+        self._channel: socket.socket | None = None
+        self._numbers = itertools.count(secrets.randbits(32))
+
+    def start(self) -> None:
+        """A child with every cell run once; a cell that ends it, or takes too long, is left out."""
+        while True:
+            cell = ""
+            try:
+                self.fork()
+                self.functions = set()
+                for cell in [c for c in self.cells if self.student.problems.get(c, "") not in _DEADLY]:
+                    self._run(cell)
+                return
+            except WireError as error:
+                self.stop()
+                self.student.blame(cell, error)
+
+    def fork(self) -> None:
+        """A child, if there is none, in which the lab's first cell has run."""
+        if self._channel is not None:
+            return
+        try:
+            self.pid, self._channel = self.student.host.fork()
+            answer, _ = self.exchange({"do": "define", "cell": "setup", "source": self.student.setup, "names": []}, [])
+            if "error" in answer:
+                raise SandboxError(f"the lab's first cell {_stopped(answer)}")
+        except SandboxError as error:
+            self.student.lost = error
+            raise
+        except WireError as error:
+            self.stop()
+            if time.monotonic() >= self.student.deadline:
+                raise
+            self.student.lost = SandboxError(f"the lab's first cell does not run: {error}")
+            raise self.student.lost from error
+
+    def stop(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+            self.student.host.kill(self.pid)
+
+    def ask(self, request: dict, arguments: list, options: dict) -> Any:
+        """Send a request; what came back. Raises what the function raised, TimeoutError or ProcessEnded."""
+        if self._channel is None:
+            self.start()
+        arrays: list[np.ndarray] = []
+        packed = {
+            "arguments": wire.pack(list(arguments), arrays, self._number_of),
+            "options": wire.pack(options, arrays, self._number_of),
+        }
+        try:
+            answer, payloads = self.exchange(request | packed, arrays)
+            if "error" in answer:
+                raise wire.unpack_error(answer["error"])
+            result = wire.unpack(answer.get("result"), payloads, lambda number: _Module(self, number))
+            _write_back(answer.get("changed"), payloads, [*arguments, *options.values()])
+        except TimedOut:
+            self.stop()
+            if time.monotonic() >= self.student.deadline:
+                raise TimeoutError(_OVER) from None
+            raise TimeoutError(f"no answer after {CALL_SECONDS:g} seconds. Look for a loop that never ends.") from None
+        except WireError:
+            self.stop()
+            raise ProcessEnded(
+                "nothing came back. The function ended its process, or used more memory or time than there is."
+            ) from None
+        return result
+
+    def exchange(self, request: dict, arrays: list[np.ndarray]) -> tuple[dict, list]:
+        """One request and its answer. Raises WireError."""
+        number = next(self._numbers)
+        seconds = min(CALL_SECONDS, self.student.deadline - time.monotonic())
+        if seconds <= 0:
+            raise TimedOut(_OVER)
+        self._channel.settimeout(seconds)
+        wire.send(self._channel, request | {"number": number}, arrays)
+        answer, payloads = wire.receive(self._channel, seconds)
+        if answer.get("number") != number:
+            raise WireError("an answer to another question")
+        return answer, payloads
+
+    def _run(self, cell: str) -> None:
+        names = self.student.names.get(cell, [])
+        request = {"do": "define", "cell": cell, "source": self.student.cells[cell], "names": names}
+        answer, _ = self.exchange(request, [])
+        if "error" in answer:
+            self.student.problems[cell] = _stopped(answer)
+            return
+        found = answer.get("functions")
+        if not isinstance(found, list):
+            raise WireError("not an answer")
+        self.functions.update(name for name in names if name in found)
+
+    def _number_of(self, value: Any) -> int | None:
+        if not isinstance(value, _Module):
+            return None
+        value.check()
+        if value.process is not self:
+            raise CheckFailed("the network was built in another process: it cannot be handed to this function.")
+        return value.number
+
+
+_DEADLY = ("took too long", "ended its process")
+
+
+class _Stub:
+    """Called as the student's function is, with the same errors."""
+
+    def __init__(self, student: Student, name: str, source_words: frozenset[str]) -> None:
+        self._student, self.__name__, self.source_words = student, name, source_words
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self._student.call(self.__name__, list(arguments), options)
+
+
+class _Module:
+    """A module that lives with the student: `networks.Network` asks it."""
+
+    def __init__(self, process: _Process, number: int) -> None:
+        self.process, self.number, self._pid = process, number, process.pid
+
+    def ask(self, question: str, *arguments: Any) -> Any:
+        self.check()
+        return self.process.ask({"do": "ask", "module": self.number, "question": question}, list(arguments), {})
+
+    def check(self) -> None:
+        if self.process.pid != self._pid or self.process._channel is None:
+            raise ProcessEnded("the process with this network has ended: build it again.")
+
+
+def _write_back(changed: Any, payloads: list, sent: list) -> None:
+    """Make changes that the function made to its arguments visible here, as a call in one process would."""
+    if not isinstance(changed, dict):
+        raise WireError("not an answer")
+    places = {str(i): i for i in range(len(sent))}
+    for place, packed in changed.items():
+        if place not in places:
+            raise WireError("not an answer")
+        value, target = wire.unpack(packed, payloads), sent[places[place]]
+        if not isinstance(target, np.ndarray):
+            target = target.numpy() if hasattr(target, "numpy") else np.zeros(0)
+            value = value.numpy() if hasattr(value, "numpy") else value
+        if isinstance(value, np.ndarray) and value.shape == target.shape and value.dtype == target.dtype:
+            target[...] = value
+        else:
+            target[...] = 0
+
+
+def _stopped(answer: dict) -> str:
+    error = wire.unpack_error(answer["error"])
+    return f"stopped with {type(error).__name__}: {error}"

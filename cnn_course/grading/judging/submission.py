@@ -1,0 +1,141 @@
+"""What a student handed in, read as input: the text of the solution cells, and nothing else.
+
+Points, tests, order, tags, kernels and metadata come from the master. Whatever is odd about the file becomes a note,
+or, if no answer can be taken from it, a SubmissionError that says why; it is never executed, rendered or followed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+
+from cnn_course.errors import SubmissionError
+from cnn_course.grading.sandbox.wire import clean
+
+TEXT_STUB = "Write your answer here."  # what a released lab has in place of an answer in words
+LARGEST_FILE = 20 << 20
+LARGEST_CELL = 200_000
+
+
+@dataclass
+class Submission:
+    """answers: the text of each solution cell, by grade_id, in the master's order. notes: what was odd."""
+
+    answers: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+
+
+def settings(cell: nbformat.NotebookNode) -> dict:
+    """nbgrader's settings of a cell of a master."""
+    return cell.metadata.get("nbgrader", {})
+
+
+def is_solution(cell: nbformat.NotebookNode) -> bool:
+    return bool(settings(cell).get("solution"))
+
+
+def is_graded(cell: nbformat.NotebookNode) -> bool:
+    return bool(settings(cell).get("grade"))
+
+
+def find(folder: Path, lab: str) -> tuple[Path, list[str]]:
+    """The notebook in a submission's folder, and notes. Raises SubmissionError if there is none, or more than one."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise SubmissionError(f"{folder.name} is no folder (links are not followed).")
+    wanted = folder / f"{lab}.ipynb"
+    if os.path.lexists(wanted):
+        return wanted, []
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".ipynb" and not p.name.startswith("."))
+    if len(found) == 1:
+        return found[0], [f"The file is called {_shown(found[0].name)}; {lab}.ipynb was expected."]
+    if not found:
+        raise SubmissionError(f"There is no notebook: {lab}.ipynb is missing.")
+    raise SubmissionError(f"There are {len(found)} notebooks and none is called {lab}.ipynb: hand in that one.")
+
+
+def read(path: Path, master: nbformat.NotebookNode) -> Submission:
+    """The answers in a notebook. Raises SubmissionError for a link, no regular file, too large, or no notebook."""
+    try:
+        # Opened once, without following a link, so that what was checked is what is read.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        what = "is a link; hand in the file itself" if path.is_symlink() else f"cannot be opened: {error.strerror}"
+        raise SubmissionError(f"{_shown(path.name)} {what}.") from error
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            raise SubmissionError(f"{_shown(path.name)} is not a file.")
+        if about.st_size > LARGEST_FILE:
+            size, most = about.st_size / 2**20, LARGEST_FILE >> 20
+            raise SubmissionError(
+                f"{_shown(path.name)} has {size:.0f} MB; {most} MB are allowed. Clear the outputs and hand it in again."
+            )
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise SubmissionError(f"{_shown(path.name)} cannot be read: {error.strerror}.") from error
+    finally:
+        os.close(fd)
+    return parse(data, master)
+
+
+def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
+    """The answers in the bytes of a notebook; see `read`."""
+    try:
+        notebook = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise SubmissionError("The file is not a notebook: it is no JSON. Save it in Jupyter and try again.") from error
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise SubmissionError("The file is not a notebook of format 4: it has no list of cells.")
+    wanted = {settings(cell)["grade_id"]: cell for cell in master.cells if is_solution(cell)}
+    by_id = {cell.id: name for name, cell in wanted.items()}
+    found: dict[str, str] = {}
+    notes = []
+    for cell in cells:
+        name = _name(cell, wanted, by_id)
+        if name is None:
+            continue
+        text = _text(cell)
+        if name in found:
+            if text != found[name]:
+                notes.append(f"{name} is there more than once; the first one counts.")
+        elif len(text) > LARGEST_CELL:
+            notes.append(f"{name} has {len(text):,} characters; {LARGEST_CELL:,} are allowed. It was not graded.")
+            found[name] = ""
+        else:
+            found[name] = text
+    notes += [f"{name} is missing." for name in wanted if name not in found]
+    return Submission({name: found.get(name, "") for name in wanted}, list(dict.fromkeys(notes)))
+
+
+def _name(cell: object, wanted: dict, by_id: dict[str, str]) -> str | None:
+    """The grade_id of a solution cell of the master that this cell answers."""
+    if not isinstance(cell, dict):
+        return None
+    metadata = cell.get("metadata")
+    own = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    name = own.get("grade_id") if isinstance(own, dict) else None
+    if isinstance(name, str) and name in wanted:
+        return name
+    own = cell.get("id")  # the metadata is lost, the cell is still the same
+    return by_id.get(own) if isinstance(own, str) and name is None else None
+
+
+def _text(cell: dict) -> str:
+    source = cell.get("source")
+    if isinstance(source, list):
+        source = "".join(line for line in source if isinstance(line, str))
+    if not isinstance(source, str):
+        return ""
+    return clean(source)
+
+
+def _shown(name: str) -> str:
+    """A file's name as it may stand in a message."""
+    return ascii(name)[1:-1][:80]

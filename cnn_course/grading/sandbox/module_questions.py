@@ -1,0 +1,54 @@
+"""What may be asked of a torch module that a student built, where it lives: plain arrays and numbers come back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def _shapes(module: nn.Module) -> list[list[int]]:
+    return [list(p.shape) for p in module.parameters() if p.requires_grad]
+
+
+def _load(module: nn.Module, weights: list[np.ndarray]) -> None:
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    for parameter, values in zip(parameters, weights, strict=True):
+        with torch.no_grad():
+            parameter.copy_(torch.from_numpy(np.array(values)))
+
+
+def _state(module: nn.Module) -> list[np.ndarray]:
+    tensors = [p for p in module.parameters() if p.requires_grad] + list(module.buffers())
+    return [tensor.detach().cpu().numpy().copy() for tensor in tensors]
+
+
+def _forward(module: nn.Module, x: np.ndarray, training: bool) -> np.ndarray:
+    before = module.training
+    module.train(training)
+    try:
+        with torch.no_grad():
+            return module(torch.from_numpy(np.array(x))).numpy().copy()
+    finally:
+        module.train(before)
+
+
+def _gradients(module: nn.Module, images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    module.train()
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    loss = F.cross_entropy(module(torch.from_numpy(np.array(images))), torch.from_numpy(np.array(labels)))
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    zeros = (torch.zeros_like(p) for p in parameters)
+    return [(g if g is not None else z).detach().numpy().copy() for g, z in zip(found, zeros, strict=True)]
+
+
+# What may be asked of a module, there where it lives.
+QUESTIONS: dict[str, Callable[..., Any]] = {
+    "shapes": _shapes,
+    "load": _load,
+    "state": _state,
+    "forward": _forward,
+    "gradients": _gradients,
+}

@@ -1,0 +1,112 @@
+"""The end of the wire where the student's code runs: it defines cells, calls functions and says what came back."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import linecache
+import socket
+import sys
+import traceback
+import types
+import warnings
+from typing import Any
+
+import numpy as np
+
+from cnn_course.errors import WireError
+from cnn_course.grading.sandbox import source_text, wire
+
+_MOST_FRAMES = 5
+
+
+class _Bounded(io.TextIOBase):
+    """Takes what is printed, and forgets it: nobody reads it here, and an endless print must not fill the memory."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def serve(channel: socket.socket) -> None:
+    """Answer requests until the other side goes. Each answer repeats the number of its request."""
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = _Bounded()
+    sys.argv = ["student"]
+    warnings.simplefilter("ignore")
+    modules: list[Any] = []
+    while True:
+        try:
+            request, payloads = wire.receive(channel)
+        except WireError:
+            return
+        arrays: list[np.ndarray] = []
+        try:
+            answer = _answer(request, payloads, arrays, main.__dict__, modules)
+        except BaseException as error:  # also SystemExit and KeyboardInterrupt: the process goes on
+            answer, arrays = {"error": _described(error)}, []
+        answer["number"] = request["number"]
+        try:
+            wire.send(channel, answer, arrays)
+        except WireError:
+            too_large = {"type": "ValueError", "text": "the result is too large to be handed over", "lines": []}
+            wire.send(channel, {"error": too_large, "number": request["number"]})
+
+
+def _answer(request: dict, payloads: list[bytes], arrays: list, names: dict, modules: list) -> dict[str, Any]:
+    if request["do"] == "read":  # asked before any code of the student's has run here
+        made, used = source_text.names(request["source"], f"<{request['cell']}>")
+        return {"made": sorted(made), "used": sorted(used), "words": sorted(source_text.words(request["source"]))}
+    if request["do"] == "define":
+        file = f"<{request['cell']}>"
+        lines = request["source"].splitlines(keepends=True)
+        linecache.cache[file] = (len(request["source"]), None, lines, file)
+        exec(compile(request["source"], file, "exec"), names)
+        return {"functions": [name for name in request["names"] if callable(names.get(name))]}
+    arguments = wire.unpack(request["arguments"], payloads, modules.__getitem__)
+    options = wire.unpack(request["options"], payloads, modules.__getitem__)
+    if request["do"] == "ask":
+        from cnn_course.grading.sandbox.module_questions import QUESTIONS
+
+        function = QUESTIONS[request["question"]]
+        arguments.insert(0, modules[request["module"]])
+    else:
+        function = names[request["function"]]
+    before = [_frozen(value) for value in arguments] + [_frozen(value) for value in options.values()]
+    got = function(*arguments, **options)
+    after = [*arguments, *options.values()]
+    changed = {
+        str(i): wire.pack(value, arrays) for i, value in enumerate(after) if before[i] not in (None, _frozen(value))
+    }
+    return {"result": wire.pack(got, arrays, lambda value: _kept(value, modules)), "changed": changed}
+
+
+def _frozen(value: Any) -> tuple | None:
+    """What tells whether an array or a tensor was changed; None for everything else."""
+    torch = sys.modules.get("torch")
+    if torch is not None and type(value) is torch.Tensor:
+        value = value.detach().numpy()
+    return (value.shape, value.dtype.str, value.tobytes()) if type(value) is np.ndarray else None
+
+
+def _kept(value: Any, modules: list) -> int | None:
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.nn.Module):
+        return None
+    modules.append(value)
+    return len(modules) - 1
+
+
+def _described(error: BaseException) -> dict[str, Any]:
+    lines = []
+    with contextlib.suppress(Exception):
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<")]
+        lines = [f"line {f.lineno} in {f.name}: {f.line}"[:200] for f in frames[-_MOST_FRAMES:]]
+    try:
+        text = str(error)[:1000]
+    except BaseException:
+        text = "(no readable message)"
+    return {"type": type(error).__name__[:40], "text": text, "lines": lines}

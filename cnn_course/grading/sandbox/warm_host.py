@@ -1,0 +1,97 @@
+"""The trusted side of `host`: starts the warm process in its sandbox, and asks it for children."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from cnn_course.errors import NotNestedError, SandboxError
+from cnn_course.grading.sandbox import bubblewrap
+
+START_SECONDS = 120.0
+
+
+class Host:
+    """A warm process that forks one child for each submission. Close it, or use it in a `with`."""
+
+    def __init__(
+        self,
+        imports: Sequence[str],
+        setup: str = "",
+        *,
+        mode: str = "nested",
+        cpu_seconds: int = 600,
+        memory_bytes: int = 4 << 30,
+    ) -> None:
+        """imports, setup: modules to import and a text to run before the first submission.
+
+        mode: "nested", each child in namespaces of its own within the sandbox; "alone", a sandbox for one child;
+        "open", no sandbox at all.
+        cpu_seconds: for each process of a child. memory_bytes: for all processes of a child together, beyond what the
+        warm process holds. Raises SandboxError if it does not start.
+        """
+        self._control, theirs = socket.socketpair()
+        words = [sys.executable, "-m", "cnn_course.grading.sandbox.host", str(theirs.fileno()), str(cpu_seconds)]
+        words += [str(memory_bytes), mode, setup, *imports]
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        self._process = subprocess.Popen(
+            words if mode == "open" else bubblewrap.command(words, bare_proc=mode == "nested"),
+            env=os.environ | threads if mode == "open" else {},
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        theirs.close()
+        self._control.settimeout(START_SECONDS)
+        try:
+            ready = self._control.recv(1)
+        except OSError:
+            ready = b""
+        if ready != b"R":
+            self._process.kill()
+            said = self._process.stderr.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
+            self.close()
+            raise SandboxError(f"the process for students' code does not start: {said[-1]}")
+
+    def fork(self) -> tuple[int, socket.socket]:
+        """A fresh child: its pid in the sandbox, and the socket on which it serves."""
+        ours, theirs = socket.socketpair()
+        try:
+            socket.send_fds(self._control, [b"F"], [theirs.fileno()])
+            (pid,) = struct.unpack("<i", self._control.recv(4, socket.MSG_WAITALL))
+        except (OSError, struct.error) as error:
+            ours.close()
+            raise SandboxError(f"the process for students' code has ended ({error})") from error
+        finally:
+            theirs.close()
+        if pid == 0:
+            ours.close()
+            raise NotNestedError("no namespaces within the sandbox: the kernel refuses them")
+        return pid, ours
+
+    def kill(self, pid: int) -> None:
+        """End a child and everything that it started."""
+        with contextlib.suppress(OSError):
+            self._control.sendall(b"K" + struct.pack("<i", pid))
+            self._control.recv(1)
+
+    def close(self) -> None:
+        """End the host; its process namespace goes with it, and so does everything that ran in it."""
+        self._control.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2)
+        self._process.kill()
+        self._process.wait()
+        self._process.stderr.close()
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,103 @@
+"""What `train.fit` writes into a checkpoint, and how it goes on from there.
+
+Each epoch draws its random numbers from a seed of its own, and the order of the images has a generator whose state is
+saved. With weights, optimizer and history that is all a run depends on: resumed and uninterrupted end the same.
+"""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from cnn_course import checkpoint
+from cnn_course.errors import CheckpointError
+from cnn_course.training.history import Epoch, History
+from cnn_course.training.labelled import Labelled
+from cnn_course.training.recipe import TrainConfig
+
+
+def identity(model: nn.Module, data: Labelled, val: Labelled | None, config: TrainConfig) -> dict[str, str]:
+    """What a run is, by name: every setting, the layers of the model, the images. Two runs that agree can be joined.
+
+    Left out are the device, and the number of epochs if the learning rate is constant: then a run can be made longer.
+    """
+    left_out = {"device", "epochs"} if config.schedule == "constant" else {"device"}
+    settings = {
+        field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.name not in left_out
+    }
+    known = {name: getattr(value, "__qualname__", repr(value)) for name, value in settings.items()}
+    layers = hashlib.sha256(str([repr(model), *_shapes(model)]).encode()).hexdigest()[:12]
+    parameters = sum(p.numel() for p in model.parameters())
+    known["model"] = f"{type(model).__name__} with {parameters:,} parameters, layers {layers}"
+    known["training data"] = _fingerprint(data)
+    known["validation data"] = "none" if val is None else _fingerprint(val)
+    return known
+
+
+def save(
+    path: Path,
+    run: dict[str, str],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+    history: History,
+    best: dict | None,
+) -> None:
+    """Write the state after the last epoch of `history`. run: its identity. best: weights of the best epoch."""
+    state = {
+        "run": run,
+        "model": dict(model.state_dict()),
+        "optimizer": optimizer.state_dict(),
+        "order": order.get_state(),
+        "history": [dataclasses.asdict(row) for row in history.epochs],
+        "best": best,
+    }
+    checkpoint.save(path, state)
+
+
+def restore(
+    state: dict,
+    path: Path,
+    run: dict[str, str],
+    epochs: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+    history: History,
+) -> dict | None:
+    """Put a loaded state into the model, the optimizer, the generator and the history; returns the best weights.
+
+    Raises CheckpointError for a state of another run, naming what differs; nothing is changed then.
+    """
+    then = state.get("run", {})
+    differs = [
+        f"{name} was {then.get(name, 'unknown')} and is {run.get(name, 'unknown')}"
+        for name in {**then, **run}
+        if then.get(name) != run.get(name)
+    ]
+    if len(state.get("history", ())) > epochs:
+        differs.append(f"it has {len(state['history'])} epochs and now there are to be {epochs}")
+    if differs:
+        raise CheckpointError(
+            f"{path} is from another run: {'; '.join(differs)}. "
+            "Use what it was made with, or name another file to begin anew."
+        )
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    order.set_state(state["order"])
+    history.epochs[:] = [Epoch(**row) for row in state["history"]]
+    return state["best"]
+
+
+def _shapes(model: nn.Module) -> list[tuple]:
+    return [(name, tuple(value.shape), str(value.dtype)) for name, value in model.state_dict().items()]
+
+
+def _fingerprint(data: Labelled) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(data.images))
+    digest.update(np.asarray(data.labels, dtype=np.int64).tobytes())
+    shape = "x".join(map(str, data.images.shape[1:]))
+    return f"{len(data.images):,} images {shape}, SHA-256 {digest.hexdigest()[:12]}"
