@@ -28,9 +28,10 @@ import nbformat
 import numpy as np
 
 from cnn_course.grading.classroom import gradebook
-from cnn_course.grading.classroom.grade_class import find_lab, load
+from cnn_course.grading.classroom.results import Results
 from cnn_course.grading.judging import judge
-from cnn_course.grading.judging.submission import is_graded, is_solution, parse, settings
+from cnn_course.grading.judging.submission import parse
+from cnn_course.grading.lab import Lab, imports_of, is_graded, is_solution, settings, setup_of
 from cnn_course.grading.sandbox.cold_host import open_host
 
 LABS = Path(__file__).resolve().parents[1] / "labs"
@@ -106,7 +107,7 @@ def compare(lab: str, count: int, rounds: int, scratch: Path) -> dict:
         nbgrader(stock, "autograde", lab)
         seconds["stock nbgrader"].append(time.perf_counter() - start)
         start = time.perf_counter()
-        command = [sys.executable, "-m", "cnn_course.commands.cli", "grade", lab, "--course", str(ours), "--seed", "0"]
+        command = [sys.executable, "-m", "cnn_course", "grade", lab, "--course", str(ours), "--seed", "0"]
         done = subprocess.run(command, capture_output=True, text=True)
         seconds["cnn-course grade"].append(time.perf_counter() - start)
         if done.returncode:
@@ -114,7 +115,7 @@ def compare(lab: str, count: int, rounds: int, scratch: Path) -> dict:
         theirs = stock_marks(stock, lab)
         for j in range(len(own)):
             student = f"student{j:03d}"
-            found = {c["name"]: c["points"] for c in load(ours, student, lab)["cells"]}
+            found = {c.name: c.points for c in Results(Lab(ours, lab)).load(student).grade.cells}
             for name, points in found.items():
                 marks += 1
                 differences += theirs.get((student, name)) != points
@@ -166,7 +167,7 @@ def where_time_goes(lab: str, repeat: int) -> dict[str, dict[str, float]]:
     submission = parse(path.read_bytes(), master)
     for _ in range(repeat):
         start = time.perf_counter()
-        with open_host(judge.imports_of(master), judge.setup_of(master)) as host:
+        with open_host(imports_of(master), setup_of(master)) as host:
             ours["host start, once"].append(time.perf_counter() - start)
             judge.grade(master, submission, host)  # the trusted side's own imports, once
             start = time.perf_counter()
@@ -190,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not 1 <= options.rounds <= options.submissions:
         parser.error("--rounds must be at least 1 and at most the number of submissions")
-    lab = find_lab(LABS, options.lab)
+    lab = Lab.find(LABS, options.lab).name
     with tempfile.TemporaryDirectory() as scratch:
         found = compare(lab, options.submissions, options.rounds, Path(scratch))
     for name, value in found["per_minute"].items():

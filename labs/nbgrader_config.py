@@ -1,6 +1,6 @@
 """nbgrader's settings for the labs. nbgrader reads this file when it is started in this folder."""
 
-from cnn_course.grading.judging.submission import TEXT_STUB
+from cnn_course.grading.lab import TEXT_STUB
 
 c = get_config()  # noqa: F821  (nbgrader defines it)
 

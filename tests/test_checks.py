@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnn_course.errors import CheckFailed
-from cnn_course.grading import checks, describe
+from cnn_course.grading import checks, describe, run_state
 from cnn_course.grading.mistakes import convolution as mistakes
 
 
@@ -212,7 +212,7 @@ def test_warnings_and_stderr_do_not_reach_stderr():
     # In a process of its own, because pytest collects warnings before they are printed.
     program = """
 import sys, warnings
-from cnn_course.grading import checks
+from cnn_course.grading import checks, run_state
 
 def noisy(n):
     warnings.warn("careful", RuntimeWarning)
@@ -231,7 +231,7 @@ def test_results_kept_from_earlier_calls_are_recognised():
     def cached(x):
         return kept.setdefault(x.shape, x.copy())
 
-    checks._EARLIER.clear()
+    run_state.current().earlier.clear()
     checks.check("cached", cached, np.array([1.0, 2.0]), expected=[1, 2])
     text = message(checks.check, "cached", cached, np.array([5.0, 2.0]), expected=[5, 2])
     assert "the result of an earlier call" in text

@@ -20,6 +20,8 @@ from labs.lab01_wrong_answers import WRONG_ANSWERS  # noqa: E402
 from cnn_course.commands import cli  # noqa: E402
 from cnn_course.errors import CollectError  # noqa: E402
 from cnn_course.grading.classroom import collect, grade_class, gradebook, report  # noqa: E402
+from cnn_course.grading.classroom.results import Results  # noqa: E402
+from cnn_course.grading.lab import Lab  # noqa: E402
 from labs import running  # noqa: E402
 
 LAB = "lab01_convolution"
@@ -47,8 +49,8 @@ def new_course(folder):
 
 
 def scores(course):
-    with gradebook.opened(gradebook.url_of(course)) as book:
-        return {row["student"]: row["score"] for row in gradebook.rows(book, LAB)}
+    with gradebook.marks_of(Lab(course, LAB)) as marks:
+        return {row["student"]: row["score"] for row in marks.rows()}
 
 
 def descendants(pid):
@@ -79,25 +81,25 @@ def graded(bubblewrap, tmp_path_factory):
     linked = hand_in(course, "linked", running.master(LAB)) / f"{LAB}.ipynb"
     linked.unlink()
     linked.symlink_to(course / "source" / LAB / f"{LAB}.ipynb")
-    outcome = grade_class.grade_class(course, "lab01", seed=7)
+    outcome = grade_class.grade_class(Lab.find(course, "lab01"), seed=7)
     assert (outcome.graded, outcome.unchanged, outcome.failed) == (6, 0, {})
     return course
 
 
 def test_marks(graded):
     assert scores(graded) == {"solution": 21, "renamed": 21, "slip": 18, "stub": 0, "broken": 0, "linked": 0}
-    with gradebook.opened(gradebook.url_of(graded)) as book:
-        waiting = {row["student"] for row in gradebook.rows(book, LAB) if row["needs_manual_grade"]}
+    with gradebook.marks_of(Lab(graded, LAB)) as marks:
+        waiting = {row["student"] for row in marks.rows() if row["needs_manual_grade"]}
     assert waiting == {"solution", "renamed", "slip"}
     assert graders_of(os.getpid()) == {}
 
 
 def test_a_second_run_grades_nothing_again(graded):
     before = {path: path.stat().st_mtime_ns for path in graded.rglob("grade.json")}
-    outcome = grade_class.grade_class(graded, "lab01")
+    outcome = grade_class.grade_class(Lab(graded, LAB))
     assert (outcome.graded, outcome.unchanged) == (0, 6)
     assert {path: path.stat().st_mtime_ns for path in graded.rglob("grade.json")} == before
-    assert {grade_class.load(graded, student, LAB)["seed"] for student in ("solution", "stub")} == {7}
+    assert {Results(Lab(graded, LAB)).load(student).seed for student in ("solution", "stub")} == {7}
 
 
 def test_feedback_has_points_diagnosis_and_code_and_no_hidden_test(graded):
@@ -128,13 +130,13 @@ def test_what_a_person_gave_stays_until_the_answer_changes(graded, tmp_path):
         (comment,) = [c for c in book.find_submission_notebook(LAB, LAB, "solution").comments if c.name == "q7-answer"]
         comment.manual_comment = "Which kernels, <b>exactly</b>?"
         book.db.commit()
-    grade_class.grade_class(course, LAB)
+    grade_class.grade_class(Lab(course, LAB))
     page = (course / "feedback" / "solution" / LAB / f"{LAB}.html").read_text()
     assert "24 of 25" in page and "Which kernels, &lt;b&gt;exactly&lt;/b&gt;?" in page
     assert scores(course)["solution"] == 24
     again = running.with_answers(running.master(LAB), {"q1-solution": "", "q7-answer": "Another answer."})
     nbformat.write(again, course / "submitted" / "solution" / LAB / f"{LAB}.ipynb")
-    outcome = grade_class.grade_class(course, LAB)
+    outcome = grade_class.grade_class(Lab(course, LAB))
     assert (outcome.graded, outcome.unchanged) == (1, 5)
     with gradebook.opened(gradebook.url_of(course)) as book:
         row = book.find_grade("q7-answer", LAB, LAB, "solution")
@@ -201,13 +203,13 @@ def test_a_zip_of_a_learning_platform(tmp_path):
         link = zipfile.ZipInfo("Bob_14_assignsubmission_file_/lab.ipynb")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
-    found = {one.student: one for one in collect.collect(tmp_path, LAB, file)}
+    found = {one.student: one for one in collect.collect(Lab(tmp_path, LAB), file)}
     assert found.keys() == {"Ada Lovelace", "Eve", "Bob"}
-    assert found["Ada Lovelace"].data == text.encode() and "link" in found["Bob"].problem
+    assert found["Ada Lovelace"].data() == text.encode() and "link" in found["Bob"].problem
     with pytest.raises(CollectError, match="neither a folder nor a zip file"):
-        collect.collect(tmp_path, LAB, tmp_path / "nothing")
+        collect.collect(Lab(tmp_path, LAB), tmp_path / "nothing")
     with pytest.raises(CollectError, match="submitted is missing"):
-        collect.collect(tmp_path, LAB)
+        collect.collect(Lab(tmp_path, LAB))
 
 
 SLOW = """
@@ -232,7 +234,7 @@ def test_killed_in_the_middle_it_goes_on_and_gives_the_same_marks(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "cnn_course.commands.cli",
+        "cnn_course",
         "grade",
         "lab01",
         "--course",
@@ -242,7 +244,7 @@ def test_killed_in_the_middle_it_goes_on_and_gives_the_same_marks(tmp_path):
     ]
     process = subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.PIPE, text=True)
     wait(lambda: len(list(course.glob("autograded/*/*/grade.json"))) >= 2)
-    workers = [child for child, args in graders_of(process.pid).items() if "grading.pool" in args]
+    workers = [child for child, args in graders_of(process.pid).items() if "classroom.pool" in args]
     os.kill(workers[-1], signal.SIGKILL)
     done = len(list(course.glob("autograded/*/*/grade.json")))
     wait(lambda: len(list(course.glob("autograded/*/*/grade.json"))) >= done + 1)

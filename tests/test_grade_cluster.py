@@ -13,6 +13,7 @@ from test_grade_class import LAB, SLIPS, SLOW, hand_in, new_course, scores, wait
 
 from cnn_course.errors import GradeError  # noqa: E402
 from cnn_course.grading.classroom import grade_class  # noqa: E402
+from cnn_course.grading.lab import Lab  # noqa: E402
 from labs import running  # noqa: E402
 
 
@@ -23,7 +24,7 @@ def test_a_worker_that_dies_loses_nothing(bubblewrap, tmp_path):
         answers = {"q1-solution": SLOW} | ({slip.cell: slip.source} if i % 2 else {})
         hand_in(course, f"student{i}", running.with_answers(running.master(LAB), answers))
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
+        n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None, local_directory=str(tmp_path)
     )
     with cluster, distributed.Client(cluster) as client:
         victim = next(iter(client.run(os.getpid).values()))
@@ -34,7 +35,7 @@ def test_a_worker_that_dies_loses_nothing(bubblewrap, tmp_path):
 
         killer = threading.Thread(target=kill_one)
         killer.start()
-        outcome = grade_class.grade_class(course, LAB, seed=5, scheduler=cluster.scheduler_address)
+        outcome = grade_class.grade_class(Lab(course, LAB), seed=5, scheduler=cluster.scheduler_address)
         killer.join()
     assert (outcome.graded, outcome.failed) == (6, {})
     assert scores(course) == {f"student{i}": 18 if i % 2 else 21 for i in range(6)}
@@ -44,4 +45,4 @@ def test_no_scheduler_there(tmp_path):
     course = new_course(tmp_path / "labs")
     hand_in(course, "student", running.master(LAB))
     with pytest.raises(GradeError, match="no Dask scheduler at tcp://127.0.0.1:1"):
-        grade_class.grade_class(course, LAB, sandboxed=False, scheduler="tcp://127.0.0.1:1")
+        grade_class.grade_class(Lab(course, LAB), sandboxed=False, scheduler="tcp://127.0.0.1:1")

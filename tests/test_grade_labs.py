@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("nbgrader", reason="building the labs needs nbgrader (the extra `teach`)")
 
 from cnn_course.grading.judging import judge, submission  # noqa: E402
+from cnn_course.grading.lab import imports_of, setup_of  # noqa: E402
 from cnn_course.grading.sandbox.warm_host import Host  # noqa: E402
 from labs import running  # noqa: E402
 
@@ -18,7 +19,7 @@ LABS = sorted(folder.name for folder in (running.LABS / "source").iterdir() if f
 def test_marks_and_diagnoses_are_those_of_the_notebook(bubblewrap, lab):
     master = running.master(lab)
     wrong = importlib.import_module(f"labs.{lab[:5]}_wrong_answers").WRONG_ANSWERS[-1]
-    with Host(judge.imports_of(master), judge.setup_of(master)) as host:
+    with Host(imports_of(master), setup_of(master)) as host:
 
         def grade(notebook, seed):
             return judge.grade(master, submission.parse(nbformat.writes(notebook).encode(), master), host, seed=seed)

@@ -5,34 +5,28 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import nbformat
-
 from cnn_course.errors import SandboxError
-from cnn_course.grading.classroom.grade_class import find_lab
-from cnn_course.grading.judging import judge
+from cnn_course.grading.judging.judge import Judge
 from cnn_course.grading.judging.submission import read
+from cnn_course.grading.lab import Lab
 from cnn_course.grading.sandbox import bubblewrap
-from cnn_course.grading.sandbox.cold_host import open_host
 
 
-def check_lab(labs: Path, lab: str, notebook: Path | None = None) -> int:
+def check_lab(course: Path, name: str, notebook: Path | None = None) -> int:
     """Print one line for each visible test, and what it says; return 0 if all pass, else 1.
 
     The tests come from the released lab; of the notebook only the solution cells are taken. It runs in the grader's
     sandbox where there is one. Raises GradeError or SubmissionError.
     """
-    lab = find_lab(labs, lab, "release")
-    released = labs / "release" / lab / f"{lab}.ipynb"
-    path = Path(notebook) if notebook is not None else released
-    master = nbformat.read(released, as_version=4)
-    submission = read(path, master)
+    lab = Lab.find(course, name, "release")
+    submission = read(lab.file if notebook is None else Path(notebook), lab.master)
     try:
         bubblewrap.check()
         sandboxed = True
     except SandboxError:
         sandboxed = False  # it is the student's own code on the student's own machine
-    with open_host(judge.imports_of(master), judge.setup_of(master), sandboxed=sandboxed) as host:
-        result = judge.grade(master, submission, host)
+    with Judge(lab, sandboxed=sandboxed) as judge:
+        result = judge(submission)
     for note in result.notes:
         print(note)
     visible = [cell for cell in result.cells if not cell.name.endswith("-hidden")]

@@ -20,28 +20,16 @@ from typing import Any
 import numpy as np
 
 from cnn_course.errors import CheckFailed
-from cnn_course.grading import describe, rules
+from cnn_course.grading import describe, rules, run_state
 
 Mistakes = Sequence[tuple[Any, str]]
 
 _LARGEST_SHOWN = 16
 
-# The grader draws the inputs of hidden tests afresh for each run: it sets this number and writes it down.
-SEED = 0
-
-# What the latest checks of each function expected, newest first: a result that turns up again was kept from an
-# earlier call, a shape that turns up again was typed into the function. Used for the wording only.
-_EARLIER: dict[str, deque[np.ndarray]] = {}
-
 
 def generator(number: int) -> np.random.Generator:
-    """Random numbers for the inputs of one hidden test; the same ones for the same number and SEED."""
-    return np.random.default_rng([number, SEED])
-
-
-def forget() -> None:
-    """Forget earlier checks: for the next submission in the same process."""
-    _EARLIER.clear()
+    """Random numbers for the inputs of one hidden test; the same ones for the same number and the run's seed."""
+    return np.random.default_rng([number, run_state.current().seed])
 
 
 def check(
@@ -74,7 +62,7 @@ def check(
     if isinstance(expected, (int, np.integer)):
         check_integer(description, got, expected, mistakes=mistakes, hint=hint)
     else:
-        earlier = _EARLIER.setdefault(name, deque(maxlen=20))
+        earlier = run_state.current().earlier.setdefault(name, deque(maxlen=20))
         expected = np.asarray(expected, dtype=np.float64)
         try:
             mistakes = [*mistakes, *_kept_from(earlier, expected)]

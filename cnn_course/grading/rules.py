@@ -12,12 +12,8 @@ import types
 from collections.abc import Callable, Sequence
 
 from cnn_course.errors import CheckFailed
+from cnn_course.grading import run_state
 from cnn_course.grading.sandbox.source_text import DETOUR, IMPORT, words
-
-# Each forbidden name, with the functions that may use it all the same.
-_FORBIDDEN: dict[str, frozenset[str]] = {}
-# The modules of the course that a lab hands out: they may be imported again.
-_GIVEN: set[str] = set()
 
 _IMPORTS = frozenset(
     "__future__ abc array bisect cmath collections contextlib copy dataclasses decimal enum fractions functools heapq "
@@ -32,15 +28,10 @@ def forbid(*names: str, but: Sequence[str] = ()) -> None:
     `forbid("torch", "convolve")` looks for names, attributes and imports in the source of the function, and for what
     could hide them. A lab says so in its first cell, after its imports.
     """
-    _FORBIDDEN.update(dict.fromkeys(names, frozenset(but)))
+    state = run_state.current()
+    state.forbidden.update(dict.fromkeys(names, frozenset(but)))
     given = [value for value in sys._getframe(1).f_globals.values() if isinstance(value, types.ModuleType)]
-    _GIVEN.update(module.__name__ for module in given if module.__name__.startswith("cnn_course."))
-
-
-def forget() -> None:
-    """Forbid nothing again: for the next lab in the same process."""
-    _FORBIDDEN.clear()
-    _GIVEN.clear()
+    state.given.update(module.__name__ for module in given if module.__name__.startswith("cnn_course."))
 
 
 def check_source(description: str, function: Callable) -> None:
@@ -48,7 +39,7 @@ def check_source(description: str, function: Callable) -> None:
 
     A stand-in for a function that runs elsewhere carries the `words` of its cells in `source_words`.
     """
-    if not _FORBIDDEN:
+    if not run_state.current().forbidden:
         return
     found = getattr(function, "source_words", None)
     if found is None:
@@ -71,13 +62,14 @@ def unusual(found: frozenset[str]) -> frozenset[str]:
 
 def broken(found: frozenset[str], name: str) -> list[str]:
     """Those of the `words` of a source text that the function `name` may not use, sorted."""
-    if not _FORBIDDEN:
+    state = run_state.current()
+    if not state.forbidden:
         return []
-    allowed = {word for word, but in _FORBIDDEN.items() if name in but}
-    problems = found & ((_FORBIDDEN.keys() | _GRADING) - allowed)
+    allowed = {word for word, but in state.forbidden.items() if name in but}
+    problems = found & ((state.forbidden.keys() | _GRADING) - allowed)
     problems |= {word.removeprefix(DETOUR) for word in found if word.startswith(DETOUR)}
     for module in [word.removeprefix(IMPORT) for word in found if word.startswith(IMPORT)]:
-        root, given = module.partition(".")[0], any(f"{module}.".startswith(f"{known}.") for known in _GIVEN)
+        root, given = module.partition(".")[0], any(f"{module}.".startswith(f"{known}.") for known in state.given)
         if not given and root not in _IMPORTS and root not in allowed:
             problems |= {root}
     return sorted(problems)

@@ -272,7 +272,8 @@ LOOKS = [
     Attack(
         "the seed of the hidden inputs",
         function(
-            "attempt({'seed': lambda: checks.SEED, 'lines': lambda: [k for k in linecache.cache if 'hidden' in k]})",
+            "attempt({'seed': lambda: checks.run_state.current().seed, "
+            "'lines': lambda: [k for k in linecache.cache if 'hidden' in k]})",
             TRY + "import linecache",
         ),
         r"tried seed 0, lines \[\]\.",

@@ -15,6 +15,7 @@ import nbformat  # noqa: E402
 
 from cnn_course.errors import CollectError, SubmissionError
 from cnn_course.grading.classroom import collect, grade_class, gradebook  # noqa: E402
+from cnn_course.grading.lab import Lab  # noqa: E402
 from grading.attacks_notebook import LAB, MASTER, TAMPERED  # noqa: E402
 from labs import running  # noqa: E402
 
@@ -36,7 +37,7 @@ def graded(bubblewrap, tmp_path_factory):
     honest.mkdir(parents=True)
     nbformat.write(MASTER, honest / f"{LAB}.ipynb")
     before = {path: path.lstat().st_size for path in (course / "submitted").rglob("*")}
-    outcome = grade_class.grade_class(course, LAB, seed=5, seconds=60)
+    outcome = grade_class.grade_class(Lab(course, LAB), seed=5, seconds=60)
     assert outcome.failed == {} and outcome.graded == len(TAMPERED) + 1
     assert {path: path.lstat().st_size for path in (course / "submitted").rglob("*")} == before
     return course
@@ -44,8 +45,8 @@ def graded(bubblewrap, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(graded):
-    with gradebook.opened(gradebook.url_of(graded)) as book:
-        return {row["student"]: row for row in gradebook.rows(book, LAB)}
+    with gradebook.marks_of(Lab(graded, LAB)) as marks:
+        return {row["student"]: row for row in marks.rows()}
 
 
 @pytest.mark.parametrize("one", TAMPERED, ids=lambda one: ascii(one.student))
@@ -94,8 +95,8 @@ def test_no_file_stands_where_a_name_points_to(graded):
 
 def test_no_formula_in_the_export(graded):
     file = graded.parent / "out.csv"
-    with gradebook.opened(gradebook.url_of(graded)) as book:
-        gradebook.export(book, LAB, file, ["student", "score"])
+    with gradebook.marks_of(Lab(graded, LAB)) as marks:
+        marks.export(file, ["student", "score"])
     lines = file.read_text().splitlines()
     assert len(lines) == len(TAMPERED) + 2
     assert not [line for line in lines if re.match(r'"?[=+@\-\t]', line)]
@@ -135,16 +136,16 @@ def test_a_zip_with_everything_that_a_zip_can_hold(tmp_path):
         ("readme.txt", b"not a student"),
     ]
     file = packed(tmp_path / "moodle.zip", members)
-    found = {one.student: one for one in collect.collect(tmp_path, LAB, file)}
+    found = {one.student: one for one in collect.collect(Lab(tmp_path, LAB), file)}
     problems = {student: one.problem for student, one in found.items() if one.problem}
     assert problems.keys() == {"Bob", "Fay", "Gus"}
     assert "links are not followed" in problems["Bob"] and "2 notebooks" in problems["Fay"]
     assert "no notebook" in problems["Gus"]
     assert {"Ada", "tmp", "etc", "Eve", "Hal", "Ida", "_script_"} < found.keys() and len(found) == 12
     assert all(len(os.fsencode(student)) <= 200 and "/" not in student for student in found)
-    assert found["Ada"].data == found["Hal"].data == found["Ida"].data == TEXT
+    assert found["Ada"].data() == found["Hal"].data() == found["Ida"].data() == TEXT
     with pytest.raises(SubmissionError, match="more than 20 MB"):
-        found["Eve"].data  # noqa: B018
+        found["Eve"].data()
     assert not Path("/tmp", "Cid_3_file_").exists() and sorted(p.name for p in tmp_path.iterdir()) == ["moodle.zip"]
 
 
@@ -165,10 +166,10 @@ def test_one_broken_member_of_a_zip_costs_nobody_else(tmp_path, spoil):
     else:
         data[central + 16 : central + 20] = b"\0\0\0\0"
     file.write_bytes(data)
-    found = {one.student: one for one in collect.collect(tmp_path, LAB, file)}
-    assert found["ada"].data == TEXT
+    found = {one.student: one for one in collect.collect(Lab(tmp_path, LAB), file)}
+    assert found["ada"].data() == TEXT
     with pytest.raises(SubmissionError, match="cannot be read from the archive"):
-        found["bob"].data  # noqa: B018
+        found["bob"].data()
 
 
 def test_a_folder_with_links(tmp_path):
@@ -180,7 +181,7 @@ def test_a_folder_with_links(tmp_path):
     (place / "cid_3").symlink_to(place / "ada_1")
     (place / "loop_4").mkdir()
     (place / "loop_4" / "again").symlink_to(place)
-    found = {one.student: one for one in collect.collect(tmp_path, LAB, place)}
+    found = {one.student: one for one in collect.collect(Lab(tmp_path, LAB), place)}
     assert found["ada"].path == place / "ada_1" / "lab.ipynb"
     assert "links are not followed" in found["bob"].problem and found["bob"].path is None
     assert all(one.path is None for student, one in found.items() if student != "ada")
@@ -192,8 +193,8 @@ def test_zip_files_that_are_none(tmp_path):
     for broken in (data[:-30], b"PK\x03\x04" + b"\0" * 100, data.replace(b"PK\x01\x02", b"PK\x09\x09")):
         file.write_bytes(broken)
         with pytest.raises(CollectError):
-            collect.collect(tmp_path, LAB, file)
+            collect.collect(Lab(tmp_path, LAB), file)
     with contextlib.suppress(OSError):
         os.truncate(file, 0)
     with pytest.raises(CollectError):
-        collect.collect(tmp_path, LAB, file)
+        collect.collect(Lab(tmp_path, LAB), file)

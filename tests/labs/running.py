@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib
 import nbformat
 
-from cnn_course.grading import checks, rules
+from cnn_course.grading import run_state
 from cnn_course.grading.sandbox import source_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -68,20 +68,17 @@ def with_answers(notebook, answers: dict[str, str]) -> nbformat.NotebookNode:
     return notebook
 
 
-def run(notebook, changed: str | None = None) -> dict[str, str]:
+def run(notebook, changed: str | None = None, *, seed: int = 0) -> dict[str, str]:
     """Execute the code cells in order and return, for each test cell, its failure message ("" for a pass).
 
     As in a notebook, an error in one cell does not keep the next from running. changed: the one solution cell that is
     not the model answer; then only tests run that use a name which that cell makes, itself or through other cells.
+    seed: of the inputs that hidden tests draw.
     """
-    # What a message says may depend on the checks before it; each notebook has a process of its own.
-    checks.forget()
     names = {"__name__": "__main__"}
-    try:
-        with matplotlib.rc_context():  # a lab's style is for its own process
-            return _run(notebook, names, None if changed is None else using(notebook, changed))
-    finally:
-        rules.forget()
+    # Each notebook has a process of its own: its style, and what its checks remember.
+    with run_state.fresh(seed), matplotlib.rc_context():
+        return _run(notebook, names, None if changed is None else using(notebook, changed))
 
 
 def using(notebook, changed: str) -> set[str]:

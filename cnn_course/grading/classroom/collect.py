@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+import nbformat
+
 from cnn_course.errors import CollectError, SubmissionError
-from cnn_course.grading.judging.submission import LARGEST_FILE, find
+from cnn_course.grading.judging.submission import LARGEST_FILE, Submission, parse, read, shown
+from cnn_course.grading.lab import Lab
 
 # Moodle: "Ada Lovelace_1234_assignsubmission_file_/lab01.ipynb"; Canvas: "lovelaceada_12_345_lab01.ipynb".
 PATTERN = r"(?P<student>[^_/]+)"
@@ -27,11 +32,19 @@ class HandedIn:
     archive: zipfile.ZipFile | None = None
     member: zipfile.ZipInfo | None = None
 
-    @property
-    def data(self) -> bytes | None:
+    def read(self, master: nbformat.NotebookNode) -> Submission:
+        """The answers to a master, or the reason why there are none: one odd submission does not stop the others."""
+        try:
+            if self.path is None and self.archive is None:
+                raise SubmissionError(self.problem)
+            found = read(self.path, master) if self.path is not None else parse(self.data(), master)
+        except SubmissionError as error:
+            return Submission({}, self.student, problem=str(error), time=self._time())
+        notes = [*self.notes, *found.notes]
+        return replace(found, student=self.student, notes=notes, time=self._time())
+
+    def data(self) -> bytes:
         """The bytes of the member, read each time they are wanted: all at once may be too many. Or SubmissionError."""
-        if self.archive is None:
-            return None
         try:
             with self.archive.open(self.member) as file:
                 data = file.read(LARGEST_FILE + 1)  # what it says of its size may be wrong
@@ -41,16 +54,28 @@ class HandedIn:
             raise SubmissionError(f"The file has more than {LARGEST_FILE >> 20} MB.")
         return data
 
+    def _time(self) -> datetime | None:
+        """When it was handed in, as nbgrader's collection writes it."""
+        file = self.path.parent / "timestamp.txt" if self.path is not None else None
+        if file is None or file.is_symlink() or not file.is_file() or file.stat().st_size > 100:
+            return None
+        from nbgrader.utils import parse_utc
 
-def collect(course: Path, lab: str, place: Path | None = None, pattern: str = PATTERN) -> list[HandedIn]:
-    """Everything that was handed in for `lab`, one for each student, sorted by student.
+        try:
+            return parse_utc(file.read_text().strip())
+        except (ValueError, OverflowError, UnicodeDecodeError):
+            return None
 
-    place: None for course/submitted/STUDENT/LAB/; else a folder or zip file of a learning platform, in which every
-    notebook is a submission and `pattern`, matched at the beginning of its path, says whose.
+
+def collect(lab: Lab, place: Path | None = None, pattern: str = PATTERN) -> list[HandedIn]:
+    """Everything that was handed in for a lab, one for each student, sorted by student.
+
+    place: None for its course's submitted/STUDENT/LAB/; else a folder or zip file of a learning platform, in which
+    every notebook is a submission and `pattern`, matched at the beginning of its path, says whose.
     Raises CollectError if there is nothing, or if notebooks in two places have the same student.
     """
     if place is None:
-        place = Path(course) / "submitted"
+        place = lab.submitted
         found = _nbgrader(place, lab)
     else:
         place = Path(place)
@@ -62,29 +87,44 @@ def collect(course: Path, lab: str, place: Path | None = None, pattern: str = PA
             raise CollectError(f"{place} is neither a folder nor a zip file.")
         found = _by_student(files, place, lab, pattern)
     if not found:
-        raise CollectError(f"nobody has handed in {lab} in {place}.")
+        raise CollectError(f"nobody has handed in {lab.name} in {place}.")
     return sorted(found, key=lambda one: one.student)
 
 
-def _nbgrader(folder: Path, lab: str) -> list[HandedIn]:
+def _nbgrader(folder: Path, lab: Lab) -> list[HandedIn]:
     if not folder.is_dir():
-        raise CollectError(f"{folder} is missing: it holds STUDENT/{lab}/{lab}.ipynb for each student.")
+        raise CollectError(f"{folder} is missing: it holds STUDENT/{lab.name}/{lab.file_name} for each student.")
     found = []
     for student in sorted(folder.iterdir()):
         if student.name.startswith("."):
             continue
-        place, name = student / lab, _clean(student.name)
+        place, name = student / lab.name, _clean(student.name)
         try:
             if student.is_symlink() or place.is_symlink():
                 found.append(HandedIn(name, problem="The folder is a link; links are not followed."))
             elif place.exists():
-                path, notes = find(place, lab)
+                path, notes = _notebook_in(place, lab)
                 found.append(HandedIn(name, path=path, notes=tuple(notes)))
         except SubmissionError as error:
             found.append(HandedIn(name, problem=str(error)))
         except OSError as error:
             found.append(HandedIn(name, problem=f"The folder cannot be read: {error.strerror}."))
     return found
+
+
+def _notebook_in(folder: Path, lab: Lab) -> tuple[Path, list[str]]:
+    """The notebook in a submission's folder, and notes. Raises SubmissionError if there is none, or more than one."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise SubmissionError(f"{folder.name} is no folder (links are not followed).")
+    wanted = folder / lab.file_name
+    if os.path.lexists(wanted):
+        return wanted, []
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".ipynb" and not p.name.startswith("."))
+    if len(found) == 1:
+        return found[0], [f"The file is called {shown(found[0].name)}; {lab.file_name} was expected."]
+    if not found:
+        raise SubmissionError(f"There is no notebook: {lab.file_name} is missing.")
+    raise SubmissionError(f"There are {len(found)} notebooks and none is called {lab.file_name}: hand in that one.")
 
 
 def _files_in(place: Path) -> list[tuple[PurePosixPath, HandedIn]]:
@@ -114,7 +154,7 @@ def _members_of(place: Path) -> list[tuple[PurePosixPath, HandedIn]]:
     return found
 
 
-def _by_student(files: list[tuple[PurePosixPath, HandedIn]], place: Path, lab: str, pattern: str) -> list[HandedIn]:
+def _by_student(files: list[tuple[PurePosixPath, HandedIn]], place: Path, lab: Lab, pattern: str) -> list[HandedIn]:
     """One submission for each student. Whoever has a folder with files but no notebook in it hears that."""
     notebooks: dict[str, list[tuple[PurePosixPath, HandedIn]]] = {}
     others = {}
@@ -125,7 +165,7 @@ def _by_student(files: list[tuple[PurePosixPath, HandedIn]], place: Path, lab: s
         if path.suffix.lower() == ".ipynb":
             notebooks.setdefault(student, []).append((path, one))
         elif len(path.parts) > 1:
-            others[student] = HandedIn(student, problem=f"There is no notebook: {lab}.ipynb is missing.")
+            others[student] = HandedIn(student, problem=f"There is no notebook: {lab.file_name} is missing.")
     found = {}
     for student, own in notebooks.items():
         if len({path.parent for path, _ in own}) > 1 or (len(own) > 1 and len(own[0][0].parts) == 1):
@@ -133,10 +173,10 @@ def _by_student(files: list[tuple[PurePosixPath, HandedIn]], place: Path, lab: s
                 f"more than one notebook of {student} in {place}. Remove one, or say with --student-pattern which part "
                 "of the name is the student."
             )
-        named = [one for path, one in own if path.name == f"{lab}.ipynb"] or [one for _, one in own]
+        named = [one for path, one in own if path.name == lab.file_name] or [one for _, one in own]
         found[student] = replace(named[0], student=student)
         if len(named) > 1:
-            problem = f"There are {len(own)} notebooks and none is called {lab}.ipynb: hand in that one."
+            problem = f"There are {len(own)} notebooks and none is called {lab.file_name}: hand in that one."
             found[student] = HandedIn(student, problem=problem)
     return list((others | found).values())
 

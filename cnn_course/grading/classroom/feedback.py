@@ -12,7 +12,8 @@ import nbformat
 from jinja2 import Environment
 
 from cnn_course.grading.judging.judge import Grade, plain
-from cnn_course.grading.judging.submission import Submission, is_solution, settings
+from cnn_course.grading.judging.submission import Submission
+from cnn_course.grading.lab import is_solution, settings
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -53,11 +54,7 @@ _TEMPLATE = Environment(autoescape=True).from_string(_PAGE)
 
 
 def page(
-    master: nbformat.NotebookNode,
-    student: str,
-    submission: Submission,
-    grade: Grade,
-    manual: dict[str, tuple[float | None, str]],
+    master: nbformat.NotebookNode, submission: Submission, grade: Grade, manual: dict[str, tuple[float | None, str]]
 ) -> str:
     """The page of one student. manual: by cell, the points that a person gave (None: not yet) and the comment."""
     found = {cell.name: cell for cell in grade.cells}
@@ -101,7 +98,7 @@ def page(
     title = re.match(r"# (.*)", master.cells[0].source)[1]
     return _TEMPLATE.render(
         title=title,
-        student=student,
+        student=submission.student,
         points=f"{points:g}",
         most=f"{most:g}",
         waiting=f"{waiting:g}" if waiting else "",

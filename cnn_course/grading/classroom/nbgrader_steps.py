@@ -19,10 +19,11 @@ from nbgrader.exchange.default import ExchangeCollect
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Bool, Float, Integer
 
-from cnn_course.errors import CollectError, GradeError, SandboxError
+from cnn_course.errors import CourseError, GradeError
 from cnn_course.grading.classroom import collect, grade_class, gradebook
 from cnn_course.grading.judging import judge
 from cnn_course.grading.judging.submission import LARGEST_FILE
+from cnn_course.grading.lab import Lab
 
 # What a release of feedback through the exchange needs beside the page; nbgrader's `submit` wrote them.
 _FROM_THE_EXCHANGE = ("timestamp.txt", "submission_secret.txt")
@@ -40,14 +41,13 @@ class Judge(NotebookExporter):
 
     def __init__(self, parent: BaseConverter, **settings) -> None:
         super().__init__(parent=parent, **settings)
-        course, lab, only, url = _asked_for(parent)
         if self.unsafe_no_sandbox:
             parent.log.warning("No sandbox: each submission can read and change whatever you can.")
         try:
+            lab, only, url = _asked_for(parent)
             if not parent.create_student:
-                _all_known(course, lab, only, url)
+                _all_known(lab, only, url)
             outcome = grade_class.grade_class(
-                course,
                 lab,
                 db=url,
                 workers=self.workers,
@@ -56,9 +56,9 @@ class Judge(NotebookExporter):
                 only=only,
                 again=parent.force,
             )
-        except (SandboxError, GradeError, CollectError) as error:
+        except CourseError as error:
             raise _failed(parent, str(error)) from error
-        parent.log.info("%s: %d graded, %d unchanged", lab, outcome.graded, outcome.unchanged)
+        parent.log.info("%s: %d graded, %d unchanged", lab.name, outcome.graded, outcome.unchanged)
         _leave_nothing(parent)
         if outcome.failed:
             lines = [f"{student}: not graded: {why}" for student, why in sorted(outcome.failed.items())]
@@ -70,15 +70,15 @@ class FeedbackPages(NotebookExporter):
 
     def __init__(self, parent: BaseConverter, **settings) -> None:
         super().__init__(parent=parent, **settings)
-        course, lab, only, url = _asked_for(parent)
         try:
-            written = grade_class.refresh_feedback(course, lab, db=url, only=only)
-        except (OSError, ValueError, GradeError) as error:
+            lab, only, url = _asked_for(parent)
+            written = grade_class.refresh_feedback(lab, db=url, only=only)
+        except (OSError, ValueError, CourseError) as error:
             raise _failed(parent, str(error)) from error
         for student in written:
             for name in _FROM_THE_EXCHANGE:
-                _copy_small(course / "submitted" / student / lab / name, course / "feedback" / student / lab / name)
-        parent.log.info("%s: feedback for %d students", lab, len(written))
+                _copy_small(lab.submitted / student / lab.name / name, lab.feedback(student).with_name(name))
+        parent.log.info("%s: feedback for %d students", lab.name, len(written))
         _leave_nothing(parent)
 
 
@@ -130,14 +130,14 @@ class Collect(ExchangeCollect):
         return any(fnmatch.fnmatch(name, pattern) for pattern in self.coursedir.ignore)
 
 
-def _asked_for(converter: BaseConverter) -> tuple[Path, str, str, str]:
-    """The course's folder, the lab, a pattern for the students' names, and the gradebook's address of a step."""
+def _asked_for(converter: BaseConverter) -> tuple[Lab, str, str]:
+    """The lab, a pattern for the students' names, and the gradebook's address of a step."""
     course = converter.coursedir
-    return Path(course.root).resolve(), course.assignment_id, course.student_id, course.db_url
+    return Lab.find(Path(course.root), course.assignment_id), course.student_id, course.db_url
 
 
-def _all_known(course: Path, lab: str, only: str, url: str) -> None:
-    handed_in = {one.student for one in collect.collect(course, lab) if fnmatch.fnmatchcase(one.student, only)}
+def _all_known(lab: Lab, only: str, url: str) -> None:
+    handed_in = {one.student for one in collect.collect(lab) if fnmatch.fnmatchcase(one.student, only)}
     with gradebook.opened(url) as book:
         unknown = handed_in - {student.id for student in book.students}
     if unknown:

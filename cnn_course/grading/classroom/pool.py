@@ -1,97 +1,149 @@
-"""Worker processes that survive the death of any of them: what a dead worker had is given to the next."""
+"""Worker processes that survive the death of any of them: what a dead worker had is given to the next.
+
+A worker makes its function once and calls it for one task after the other, so that what is slow to make stays warm.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
+import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections import deque
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing.connection import Connection
 from typing import Any
 
 ATTEMPTS = 3
 
 
-def run(function: Callable[..., Any], tasks: Sequence[Any], workers: int, seconds: float) -> Iterator[tuple[Any, Any]]:
-    """Yield (task, result) for each task, in the order in which they end. Workers keep their module's globals.
+class Pool:
+    """Processes of their own for calls from any number of threads: each call has one to itself while it lasts.
 
-    function: importable; called as function(task) in a worker; what it raises is the result. A task whose worker dies,
-    or takes longer than `seconds`, is tried again, ATTEMPTS times in all; then its result is a RuntimeError. Workers
-    end with the process that started them, also when that is killed.
+    make: can be pickled; make() in a worker gives the function that is called there with each task. seconds: of a call.
+    Close it; its workers also end with the process that started them, also when that is killed.
     """
-    waiting = deque((task, 1) for task in tasks)
-    busy: dict[Connection, tuple[Any, Any, int, float]] = {}  # the pipe: process, task, attempt, deadline
-    idle: list[tuple[Connection, Any]] = []
-    try:
-        while waiting or busy:
-            while waiting and (idle or len(busy) < workers):
-                pipe, process = idle.pop() if idle else _start(function)
-                task, attempt = waiting.popleft()
-                busy[pipe] = (process, task, attempt, time.monotonic() + seconds)
-                pipe.send(task)
-            ready = wait(list(busy), timeout=1.0)
-            for pipe in list(busy):
-                process, task, attempt, deadline = busy[pipe]
-                if pipe in ready:
-                    try:
-                        result = pipe.recv()
-                    except (EOFError, OSError):
-                        result = None
-                    if result is not None:
-                        del busy[pipe]
-                        idle.append((pipe, process))
-                        yield task, result[0]
-                        continue
-                elif time.monotonic() < deadline:
+
+    def __init__(self, make: Callable[[], Callable[[Any], Any]], seconds: float) -> None:
+        self._make, self._seconds = make, seconds
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._all: list[_Worker] = []
+        self._closed = False
+
+    def call(self, task: Any) -> Any:
+        """What the function gave for the task, or the Exception that it raised.
+
+        A task whose worker dies, or takes longer than `seconds`, is tried again, ATTEMPTS times in all; then the result
+        is a RuntimeError.
+        """
+        for _ in range(ATTEMPTS):
+            worker = self._take()
+            try:
+                result = worker.ask(task, self._seconds)
+            except BaseException as error:
+                self._drop(worker)
+                if isinstance(error, (EOFError, OSError)) and not self._closed:
                     continue
-                del busy[pipe]
-                _end(pipe, process)
-                if attempt < ATTEMPTS:
-                    waiting.appendleft((task, attempt + 1))
-                else:
-                    yield task, RuntimeError(f"its worker ended or hung {ATTEMPTS} times")
-    finally:
-        for pipe, process in [*idle, *((pipe, entry[0]) for pipe, entry in busy.items())]:
-            _end(pipe, process)
+                raise
+            with self._lock:
+                self._idle.append(worker)
+            return result
+        return RuntimeError(f"its worker ended or hung {ATTEMPTS} times")
+
+    def run(self, tasks: Sequence[Any], workers: int) -> Iterator[tuple[Any, Any]]:
+        """Yield (task, result) for each task, as `call` gives it, in the order in which they end."""
+        threads = ThreadPoolExecutor(workers)
+        try:
+            waiting = {threads.submit(self.call, task): task for task in tasks}
+            for done in as_completed(waiting):
+                yield waiting.pop(done), done.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            self.close()  # the threads that wait for a worker hear its end
+            threads.shutdown()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed, workers, self._all, self._idle = True, self._all, [], []
+        for worker in workers:
+            worker.end()
+
+    def _take(self) -> _Worker:
+        with self._lock:
+            if self._closed:
+                raise OSError("the pool is closed")
+            if self._idle:
+                return self._idle.pop()
+            worker = _Worker(self._make)
+            self._all.append(worker)
+            return worker
+
+    def _drop(self, worker: _Worker) -> None:
+        with self._lock:
+            if worker not in self._all:  # `close` ends it
+                return
+            self._all.remove(worker)
+        worker.end()
 
 
-def _start(function: Callable[..., Any]) -> tuple[Connection, subprocess.Popen]:
-    ours, theirs = socket.socketpair()
-    # A new interpreter, not a fork: an open database must not be inherited. It needs no importable __main__ either.
-    command = [sys.executable, "-m", "cnn_course.grading.classroom.pool", str(theirs.fileno()), function.__module__]
-    process = subprocess.Popen(
-        [*command, function.__qualname__], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
-    )
-    theirs.close()
-    return Connection(ours.detach()), process
+class _Worker:
+    """One process, seen from the one that started it."""
 
+    def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
+        ours, theirs = socket.socketpair()
+        # A new interpreter, not a fork: an open database must not be inherited. It needs no importable __main__ either.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "cnn_course.grading.classroom.pool", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        theirs.close()
+        self._ours = ours
+        self._pipe = Connection(os.dup(ours.fileno()))
+        self._make: Callable | None = make
 
-def _end(pipe: Connection, process: subprocess.Popen) -> None:
-    pipe.close()  # an idle worker ends by itself, and what it had started with it
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    def ask(self, task: Any, seconds: float) -> Any:
+        """The result for one task. Raises EOFError or OSError where the process has ended or takes longer."""
+        if self._make is not None:
+            self._pipe.send(self._make)
+            self._make = None
+        self._pipe.send(task)
+        if not self._pipe.poll(seconds):
+            raise TimeoutError(f"no result after {seconds:g} seconds")
+        return self._pipe.recv()[0]
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError):  # an idle worker ends by itself, and what it had started with it
+            self._ours.shutdown(socket.SHUT_RDWR)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._pipe.close()
+        self._ours.close()
 
 
 def main(arguments: list[str]) -> int:
-    """A worker: calls a function for each task that comes through the socket with that number."""
+    """A worker: makes its function of the first thing that comes through the socket with that number, then serves."""
     pipe = Connection(int(arguments[0]))
     with contextlib.suppress(OSError, AttributeError):  # Linux: end with the process that started this one
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    function = getattr(importlib.import_module(arguments[1]), arguments[2])
+    function = None
     while True:
         try:
             task = pipe.recv()
         except (EOFError, OSError):
             return 0
+        if function is None:
+            function = task()
+            continue
         try:
             result = function(task)
         except Exception as error:

@@ -12,9 +12,10 @@ from pathlib import Path
 import nbformat
 from jinja2 import Environment
 
+from cnn_course.errors import GradeError
 from cnn_course.files.whole_files import write_whole
-from cnn_course.grading.classroom.grade_class import load
-from cnn_course.grading.judging.submission import is_solution, settings
+from cnn_course.grading.classroom.results import Result, Results
+from cnn_course.grading.lab import Lab, is_solution, settings
 
 ALIKE = 0.9  # share of common pieces from which two answers are shown side by side
 _SHORTEST = 25  # nodes of a syntax tree; shorter answers are alike by nature
@@ -74,34 +75,29 @@ class Alike:
     share: float
 
 
-def write_report(course: Path, lab: str) -> Path:
-    """Write course/reports/LAB.html from the stored results and return its path. Raises OSError or ValueError."""
-    course = Path(course)
-    master = nbformat.read(course / "source" / lab / f"{lab}.ipynb", as_version=4)
-    places = sorted((course / "autograded").glob(f"*/{lab}/grade.json"))
-    results = {place.parts[-3]: load(course, place.parts[-3], lab) for place in places}
-    results = {student: result for student, result in results.items() if result is not None}
-    if not results:
-        raise ValueError(f"nothing has been graded for {lab} yet: run cnn-course grade {lab}")
-    folder = course / "reports"
-    folder.mkdir(exist_ok=True)
-    file = folder / f"{lab}.html"
-    write_whole(file, page(lab, master, results).encode())
-    return file
+def write_report(results: Results) -> Path:
+    """Write course/reports/LAB.html from the stored results; returns its path. Raises GradeError if there are none."""
+    lab, found = results.lab, results.all()
+    if not found:
+        raise GradeError(f"nothing has been graded for {lab.name} yet: run cnn-course grade {lab.name}")
+    lab.report.parent.mkdir(exist_ok=True)
+    write_whole(lab.report, page(lab, found).encode())
+    return lab.report
 
 
-def page(lab: str, master: nbformat.NotebookNode, results: dict[str, dict]) -> str:
-    """The report as one page of HTML without scripts. results: what grade.json holds, by student."""
-    cells = [cell for result in results.values() for cell in result["cells"]]
-    manual = {cell["name"] for cell in cells if cell["points"] is None}
-    automatic = list(dict.fromkeys(cell["name"] for cell in cells if cell["name"] not in manual))
-    points = sorted(sum(c["points"] or 0 for c in r["cells"]) for r in results.values())
-    most = sum(c["most"] for c in next(iter(results.values()))["cells"] if c["name"] not in manual)
+def page(lab: Lab, results: dict[str, Result]) -> str:
+    """The report as one page of HTML without scripts. results: by student."""
+    cells = [cell for result in results.values() for cell in result.grade.cells]
+    manual = {cell.name for cell in cells if cell.points is None}
+    automatic = list(dict.fromkeys(cell.name for cell in cells if cell.name not in manual))
+    points = sorted(result.grade.points for result in results.values())
+    most = sum(c.most for c in next(iter(results.values())).grade.cells if c.name not in manual)
     middle = len(points) // 2
-    passed = collections.Counter(c["name"] for c in cells if c["points"] == c["most"])
-    said = collections.Counter((c["name"], _diagnosis(c["message"])) for c in cells if c["message"])
+    passed = collections.Counter(c.name for c in cells if c.points == c.most)
+    said = collections.Counter((c.name, _diagnosis(c.message)) for c in cells if c.message)
+    pairs = alike(lab.master, {student: result.sources for student, result in results.items()})[:100]
     return _TEMPLATE.render(
-        lab=lab,
+        lab=lab.name,
         students=len(results),
         mean=f"{sum(points) / len(points):.1f}",
         median=f"{(points[middle] + points[~middle]) / 2:g}",
@@ -114,9 +110,13 @@ def page(lab: str, master: nbformat.NotebookNode, results: dict[str, dict]) -> s
         diagnoses=[{"count": count, "name": name, "text": text} for (name, text), count in said.most_common(15)],
         pairs=[
             {"name": pair.cell, "who": " and ".join(pair.students), "alike": f"{100 * pair.share:.0f} %"}
-            for pair in alike(master, {student: result["sources"] for student, result in results.items()})[:100]
+            for pair in pairs
         ],
-        odd=[{"who": student, "note": " ".join(r["notes"])} for student, r in sorted(results.items()) if r["notes"]],
+        odd=[
+            {"who": student, "note": " ".join(result.grade.notes)}
+            for student, result in sorted(results.items())
+            if result.grade.notes
+        ],
     )
 
 

@@ -5,13 +5,10 @@ It fails closed: a test cell gives its points only if it ran to its end here wit
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import copy
 import io
 import re
 import signal
-import textwrap
 import threading
 import time
 import warnings
@@ -21,9 +18,20 @@ from dataclasses import dataclass, field
 import nbformat
 
 from cnn_course.errors import CheckFailed, SandboxError
-from cnn_course.grading import checks, rules
+from cnn_course.grading import run_state
 from cnn_course.grading.judging.student import Student
-from cnn_course.grading.judging.submission import TEXT_STUB, Submission, is_graded, is_solution, settings
+from cnn_course.grading.judging.submission import Submission
+from cnn_course.grading.lab import (
+    TEXT_STUB,
+    Lab,
+    functions_of,
+    imports_of,
+    is_graded,
+    is_setup,
+    settings,
+    setup_of,
+)
+from cnn_course.grading.sandbox.cold_host import ColdHost, open_host
 from cnn_course.grading.sandbox.warm_host import Host
 
 SUBMISSION_SECONDS = 300.0
@@ -55,29 +63,47 @@ class Grade:
         return sum(cell.points or 0.0 for cell in self.cells)
 
 
-def setup_of(master: nbformat.NotebookNode) -> str:
-    """The text of the master's first, locked cell."""
-    return "\n".join(c.source for c in master.cells if _is_setup(c))
+class Judge:
+    """Grades the submissions of one lab, one after the other, in a host that stays warm. It belongs to one thread.
 
+    lab: whose master is the authority. seed, seconds: see `grade`. sandboxed: False runs submissions with your rights.
+    Close it, or use it in a `with`.
+    """
 
-def imports_of(master: nbformat.NotebookNode) -> list[str]:
-    """The modules that the master's cells import: what a warm host should have read."""
-    found = ["numpy"]
-    for cell in master.cells:
-        if cell.cell_type != "code" or is_graded(cell):
-            continue
-        for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.Import):
-                found += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return list(dict.fromkeys(found))
+    def __init__(self, lab: Lab, *, seed: int = 0, seconds: float = SUBMISSION_SECONDS, sandboxed: bool = True) -> None:
+        self._lab, self._seed, self._seconds, self._sandboxed = lab, seed, seconds, sandboxed
+        self._host: Host | ColdHost | None = None
+
+    def __call__(self, submission: Submission) -> Grade:
+        """The verdict on one submission. A host that has ended is replaced, once; then it raises SandboxError."""
+        try:
+            return self._grade(submission)
+        except SandboxError:
+            self.close()
+            return self._grade(submission)
+
+    def _grade(self, submission: Submission) -> Grade:
+        master = self._lab.master
+        if self._host is None:
+            self._host = open_host(imports_of(master), setup_of(master), sandboxed=self._sandboxed)
+        return grade(master, submission, self._host, seed=self._seed, seconds=self._seconds)
+
+    def close(self) -> None:
+        if self._host is not None:
+            self._host.close()
+            self._host = None
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def grade(
     master: nbformat.NotebookNode,
     submission: Submission,
-    host: Host,
+    host: Host | ColdHost,
     *,
     seed: int = 0,
     seconds: float = SUBMISSION_SECONDS,
@@ -88,20 +114,15 @@ def grade(
     Raises SandboxError if no process for the student's code can be had: that is nobody's mark.
     """
     start = time.monotonic()
-    checks.SEED = seed
-    checks.forget()
-    rules.forget()
-    code = {settings(c)["grade_id"]: c for c in master.cells if c.cell_type == "code" and is_solution(c)}
-    functions = {name: _functions(cell.source) for name, cell in code.items()}
-    setup = setup_of(master)
-    answers = {name: submission.answers.get(name, "") for name in code}
-    student = Student(host, setup, answers, functions, start + seconds)
+    functions = functions_of(master)
+    answers = {name: submission.answers.get(name, "") for name in functions}
+    student = Student(host, setup_of(master), answers, functions, start + seconds)
     names: dict[str, object] = {"__name__": "__main__"}
     grades = []
     try:
-        with _quiet():
+        with run_state.fresh(seed), _quiet():
             for cell in master.cells:
-                if _is_setup(cell):
+                if is_setup(cell):
                     exec(compile(cell.source, "<setup>", "exec"), names)
             with contextlib.suppress(TimeoutError):  # then functions are missing, and each test says so
                 student.start()
@@ -117,8 +138,6 @@ def grade(
                     grades.append(_for_a_person(cell, submission))
     finally:
         student.stop()
-        rules.forget()
-        checks.SEED = 0
     notes = submission.notes + [plain(f"{cell} {problem}.") for cell, problem in student.problems.items()]
     return Grade(grades, notes, time.monotonic() - start)
 
@@ -164,15 +183,6 @@ def _for_a_person(cell: nbformat.NotebookNode, submission: Submission) -> CellGr
     return CellGrade(name, 0.0 if empty else None, most, "Nothing was written." if empty else "")
 
 
-def _functions(source: str) -> list[str]:
-    return [node.name for node in ast.parse(source).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-
-
-def _is_setup(cell: nbformat.NotebookNode) -> bool:
-    own = settings(cell)
-    return cell.cell_type == "code" and bool(own.get("locked")) and not own.get("grade") and not own.get("solution")
-
-
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """What the test cells print or warn about is nobody's business."""
@@ -199,38 +209,3 @@ def _alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def graded_notebook(master: nbformat.NotebookNode, submission: Submission, result: Grade) -> nbformat.NotebookNode:
-    """The master with the student's answers and what the tests said: what formgrader shows.
-
-    An answer in words stands there as plain text: a browser must not run what a student wrote.
-    """
-    notebook = copy.deepcopy(master)
-    grades = {cell.name: cell for cell in result.cells}
-    for cell in notebook.cells:
-        name = settings(cell).get("grade_id")
-        if is_solution(cell):
-            text = submission.answers.get(name, "")
-            cell.source = text if cell.cell_type == "code" else _as_text(text)
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-            found = grades.get(name)
-            if found is not None and found.message:
-                lines = _wrapped(found.message) + [f"  {line}" for line in found.lines]
-                cell.outputs = [
-                    nbformat.v4.new_output("error", ename="CheckFailed", evalue=found.message, traceback=lines)
-                ]
-    return notebook
-
-
-def _as_text(answer: str) -> str:
-    fence = "~~~~"
-    while fence in answer:
-        fence += "~"
-    return "\n".join([f"{fence}text", *_wrapped(answer), fence])
-
-
-def _wrapped(text: str) -> list[str]:
-    """Lines that fit formgrader's page, which shows text as it stands."""
-    return [part for line in text.split("\n") for part in textwrap.wrap(line, 100) or [""]]

@@ -10,52 +10,32 @@ import json
 import os
 import stat
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
 
 from cnn_course.errors import SubmissionError
+from cnn_course.grading.lab import is_solution, settings
 from cnn_course.grading.sandbox.wire import clean
 
-TEXT_STUB = "Write your answer here."  # what a released lab has in place of an answer in words
 LARGEST_FILE = 20 << 20
 LARGEST_CELL = 200_000
 
 
 @dataclass
 class Submission:
-    """answers: the text of each solution cell, by grade_id, in the master's order. notes: what was odd."""
+    """What one student handed in for a lab.
+
+    answers: the text of each solution cell, by grade_id, in the master's order. notes: what was odd.
+    problem: why no answer could be taken, else "". time: when it was handed in, where that was written down.
+    """
 
     answers: dict[str, str]
+    student: str = ""
     notes: list[str] = field(default_factory=list)
-
-
-def settings(cell: nbformat.NotebookNode) -> dict:
-    """nbgrader's settings of a cell of a master."""
-    return cell.metadata.get("nbgrader", {})
-
-
-def is_solution(cell: nbformat.NotebookNode) -> bool:
-    return bool(settings(cell).get("solution"))
-
-
-def is_graded(cell: nbformat.NotebookNode) -> bool:
-    return bool(settings(cell).get("grade"))
-
-
-def find(folder: Path, lab: str) -> tuple[Path, list[str]]:
-    """The notebook in a submission's folder, and notes. Raises SubmissionError if there is none, or more than one."""
-    if folder.is_symlink() or not folder.is_dir():
-        raise SubmissionError(f"{folder.name} is no folder (links are not followed).")
-    wanted = folder / f"{lab}.ipynb"
-    if os.path.lexists(wanted):
-        return wanted, []
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".ipynb" and not p.name.startswith("."))
-    if len(found) == 1:
-        return found[0], [f"The file is called {_shown(found[0].name)}; {lab}.ipynb was expected."]
-    if not found:
-        raise SubmissionError(f"There is no notebook: {lab}.ipynb is missing.")
-    raise SubmissionError(f"There are {len(found)} notebooks and none is called {lab}.ipynb: hand in that one.")
+    problem: str = ""
+    time: datetime | None = None
 
 
 def read(path: Path, master: nbformat.NotebookNode) -> Submission:
@@ -65,20 +45,20 @@ def read(path: Path, master: nbformat.NotebookNode) -> Submission:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         what = "is a link; hand in the file itself" if path.is_symlink() else f"cannot be opened: {error.strerror}"
-        raise SubmissionError(f"{_shown(path.name)} {what}.") from error
+        raise SubmissionError(f"{shown(path.name)} {what}.") from error
     try:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
-            raise SubmissionError(f"{_shown(path.name)} is not a file.")
+            raise SubmissionError(f"{shown(path.name)} is not a file.")
         if about.st_size > LARGEST_FILE:
             size, most = about.st_size / 2**20, LARGEST_FILE >> 20
             raise SubmissionError(
-                f"{_shown(path.name)} has {size:.0f} MB; {most} MB are allowed. Clear the outputs and hand it in again."
+                f"{shown(path.name)} has {size:.0f} MB; {most} MB are allowed. Clear the outputs and hand it in again."
             )
         with os.fdopen(fd, "rb", closefd=False) as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise SubmissionError(f"{_shown(path.name)} cannot be read: {error.strerror}.") from error
+        raise SubmissionError(f"{shown(path.name)} cannot be read: {error.strerror}.") from error
     finally:
         os.close(fd)
     return parse(data, master)
@@ -111,7 +91,7 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
         else:
             found[name] = text
     notes += [f"{name} is missing." for name in wanted if name not in found]
-    return Submission({name: found.get(name, "") for name in wanted}, list(dict.fromkeys(notes)))
+    return Submission({name: found.get(name, "") for name in wanted}, notes=list(dict.fromkeys(notes)))
 
 
 def _name(cell: object, wanted: dict, by_id: dict[str, str]) -> str | None:
@@ -136,6 +116,6 @@ def _text(cell: dict) -> str:
     return clean(source)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A file's name as it may stand in a message."""
     return ascii(name)[1:-1][:80]

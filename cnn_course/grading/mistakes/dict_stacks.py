@@ -14,39 +14,39 @@ from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks, describe
 from cnn_course.inspection.layer_table import Axis, Table
 
-Layer = dict[str, Any]
+DictLayer = dict[str, Any]
 Shape = tuple[int, ...]
 
 
 def conv(
     cout: int, k: int, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1, bias: bool = True
-) -> Layer:
+) -> DictLayer:
     """A convolution with `cout` kernels of k x k taps, every argument as in PyTorch."""
     sizes = {"stride": stride, "padding": padding, "dilation": dilation}
     return {"kind": "conv", "cout": cout, "k": k, **sizes, "groups": groups, "bias": bias}
 
 
-def pool(k: int, stride: int | None = None, padding: int = 0) -> Layer:
+def pool(k: int, stride: int | None = None, padding: int = 0) -> DictLayer:
     """A max or average pool over k x k units; stride k unless another one is given."""
     return {"kind": "pool", "k": k, "stride": k if stride is None else stride, "padding": padding}
 
 
-def relu() -> Layer:
+def relu() -> DictLayer:
     """A ReLU: it changes no shape and costs nothing here."""
     return {"kind": "relu"}
 
 
-def flatten() -> Layer:
+def flatten() -> DictLayer:
     """(C, H, W) -> (C * H * W,)."""
     return {"kind": "flatten"}
 
 
-def linear(n: int, bias: bool = True) -> Layer:
+def linear(n: int, bias: bool = True) -> DictLayer:
     """A fully connected layer with n outputs."""
     return {"kind": "linear", "n": n, "bias": bias}
 
 
-def _vgg(blocks: Sequence[tuple[int, int]]) -> list[Layer]:
+def _vgg(blocks: Sequence[tuple[int, int]]) -> list[DictLayer]:
     layers = []
     for count, channels in blocks:
         layers += [conv(channels, 3, padding=1), relu()] * count + [pool(2)]
@@ -68,22 +68,22 @@ for _stride, _cin, _cout in [(1, 32, 64), (2, 64, 128), (2, 128, 256)]:
 SEPARABLE += [pool(14), flatten(), linear(100)]
 
 
-def table(layers: Sequence[Layer], shape: Sequence[int]) -> Table:
+def table(layers: Sequence[DictLayer], shape: Sequence[int]) -> Table:
     """The package's table of a stack: output shape, parameters, MACs, jump and receptive field of every layer."""
     return stacks.table([_package_layer(layer) for layer in layers], shape)
 
 
-def shapes(layers: Sequence[Layer], shape: Sequence[int]) -> list[tuple[int, ...]]:
+def shapes(layers: Sequence[DictLayer], shape: Sequence[int]) -> list[tuple[int, ...]]:
     """The shape of the input and of what comes out of each layer: one more than there are layers."""
     return [row.shape for row in table(layers, shape)]
 
 
-def fields(layers: Sequence[Layer]) -> list[tuple[int, int]]:
+def fields(layers: Sequence[DictLayer]) -> list[tuple[int, int]]:
     """(receptive field, jump) after each layer of a stack of convolutions, pools and ReLUs."""
     return [(axis.field, axis.jump) for axis in axes(layers)]
 
 
-def axes(layers: Sequence[Layer]) -> list[Axis]:
+def axes(layers: Sequence[DictLayer]) -> list[Axis]:
     """What is known about one axis after each layer, for a picture as large as need be."""
     axis, found = Axis.pixels(10**9), []
     for layer in layers:
@@ -94,24 +94,24 @@ def axes(layers: Sequence[Layer]) -> list[Axis]:
     return found
 
 
-def body(layers: Sequence[Layer]) -> list[Layer]:
+def body(layers: Sequence[DictLayer]) -> list[DictLayer]:
     """A copy of the layers before the first flatten."""
     kinds = [layer["kind"] for layer in layers]
     return copy.deepcopy(list(layers[: kinds.index("flatten")]))
 
 
-def written(layers: Sequence[Layer]) -> str:
+def written(layers: Sequence[DictLayer]) -> str:
     """The stack as it is typed with `conv`, `pool`, `relu`, `flatten` and `linear`."""
     return "[" + ", ".join(_written(layer) for layer in layers) + "]"
 
 
-def random_stack(rng: np.random.Generator, depth: int, *, head: bool) -> tuple[list[Layer], tuple[int, int, int]]:
+def random_stack(rng: np.random.Generator, depth: int, *, head: bool) -> tuple[list[DictLayer], tuple[int, int, int]]:
     """A random stack of `depth` convolutions and pools that fits its input, and that input's shape (C, H, W).
 
     head: with ReLUs, a flatten and two fully connected layers behind it.
     """
     shape = (2 * int(rng.integers(1, 4)), int(rng.integers(20, 40)), int(rng.integers(20, 40)))
-    layers: list[Layer] = []
+    layers: list[DictLayer] = []
     while len(layers) < depth:
         k, stride, padding = int(rng.integers(1, 6)), int(rng.integers(1, 4)), int(rng.integers(0, 3))
         groups, bias = int(rng.choice([1, 2])), bool(rng.integers(0, 2))
@@ -147,7 +147,7 @@ def always_sees(field: int, jump: int, n: int) -> bool:
 def check_number(
     name: str,
     function: Callable[..., Any],
-    layers: Sequence[Layer],
+    layers: Sequence[DictLayer],
     *more: Any,
     expected: int,
     mistakes: Sequence[tuple[Any, str]],
@@ -163,7 +163,7 @@ def check_number(
     checks.check_integer(description, got, expected, mistakes=mistakes, hint=hint)
 
 
-def ask(description: str, function: Callable[..., Any], given: Layer | list[Layer], *more: Any) -> Any:
+def ask(description: str, function: Callable[..., Any], given: DictLayer | list[DictLayer], *more: Any) -> Any:
     """Call a student's function on a copy of a layer or a list of layers. Raises CheckFailed if it changes them."""
     sent = copy.deepcopy(given)
     got = checks.call(description, function, sent, *more)
@@ -204,7 +204,7 @@ def check_numbers(
         raise CheckFailed(f"{description}: expected {expected}, got {got}. {ending}".rstrip())
 
 
-def check_threes(description: str, got: Any, layer: Layer, cin: int) -> None:
+def check_threes(description: str, got: Any, layer: DictLayer, cin: int) -> None:
     """Check that a list of 3 x 3 convolutions stands in for `layer`: same output shape, field, jump and places.
 
     Raises CheckFailed with a message for the student.
@@ -245,7 +245,7 @@ def check_threes(description: str, got: Any, layer: Layer, cin: int) -> None:
         )
 
 
-def _checked(description: str, got: Any, layer: Layer) -> list[Layer]:
+def _checked(description: str, got: Any, layer: DictLayer) -> list[DictLayer]:
     """The list of convolutions that came back, once everything but how their sizes work together is right."""
     if not isinstance(got, (list, tuple)):
         kind = "None. Does the function end with `return ...`?" if got is None else f"{describe.kind(got)}."
@@ -270,13 +270,13 @@ def _checked(description: str, got: Any, layer: Layer) -> list[Layer]:
     return found
 
 
-def _package_layer(layer: Layer) -> stacks.Layer:
+def _package_layer(layer: DictLayer) -> stacks.LayerSpec:
     sizes = {key: value for key, value in layer.items() if key != "kind"}
     kinds = {"conv": stacks.Conv, "pool": stacks.Pool, "linear": stacks.Linear, "flatten": stacks.Flatten}
     return kinds.get(layer["kind"], stacks.Activation)(**sizes)
 
 
-def _written(layer: Layer) -> str:
+def _written(layer: DictLayer) -> str:
     if layer["kind"] == "pool":
         parts = [layer["k"], layer["stride"], *([f"padding={layer['padding']}"] if layer["padding"] else [])]
     elif layer["kind"] == "conv":

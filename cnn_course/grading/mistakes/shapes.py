@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from cnn_course.grading.mistakes.dict_stacks import Layer, Shape, fields, shapes, table
+from cnn_course.grading.mistakes.dict_stacks import DictLayer, Shape, fields, shapes, table
 
 Candidates = list[tuple[Any, str]]
 
 
-def layer_shape(layer: Layer, shape: Shape) -> list[tuple[Shape, str]]:
+def layer_shape(layer: DictLayer, shape: Shape) -> list[tuple[Shape, str]]:
     """Shapes that slips give for one layer on an input of this shape."""
     if layer["kind"] == "flatten":
         return [
@@ -64,7 +64,7 @@ def layer_shape(layer: Layer, shape: Shape) -> list[tuple[Shape, str]]:
     return [*found, ((mapped(right)[0], rows, rows), "The output is square although the input is not.")]
 
 
-def parameters(layers: Sequence[Layer], shape: Shape) -> list[tuple[int, str]]:
+def parameters(layers: Sequence[DictLayer], shape: Shape) -> list[tuple[int, str]]:
     """Totals of weights and biases that slips give for a stack."""
     total = _totals(layers, shape)
     return [
@@ -91,7 +91,7 @@ def parameters(layers: Sequence[Layer], shape: Shape) -> list[tuple[int, str]]:
     ]
 
 
-def macs(layers: Sequence[Layer], shape: Shape) -> list[tuple[int, str]]:
+def macs(layers: Sequence[DictLayer], shape: Shape) -> list[tuple[int, str]]:
     """Totals of multiply-accumulates that slips give for a stack."""
     total = _totals(layers, shape)
     each = _times(_weights, slice(1, 3))
@@ -115,7 +115,7 @@ def macs(layers: Sequence[Layer], shape: Shape) -> list[tuple[int, str]]:
     ]
 
 
-def field(layers: Sequence[Layer]) -> list[tuple[Shape, str]]:
+def field(layers: Sequence[DictLayer]) -> list[tuple[Shape, str]]:
     """(field, jump) that slips give for a stack of convolutions, pools and ReLUs."""
     windows = [(la["k"], la["stride"], la.get("dilation", 1)) for la in layers if la["kind"] != "relu"]
     convolutions = [(la["k"], la["stride"], la["dilation"]) for la in layers if la["kind"] == "conv"]
@@ -143,7 +143,7 @@ def field(layers: Sequence[Layer]) -> list[tuple[Shape, str]]:
     return [*found, ((doubled, right[1]), "A stride multiplies the jump, not the field.")]
 
 
-def first_that_sees(layers: Sequence[Layer], n: int) -> list[tuple[int, str]]:
+def first_that_sees(layers: Sequence[DictLayer], n: int) -> list[tuple[int, str]]:
     """Numbers of layers that slips give as the first that always sees n pixels whole."""
     seen = fields(layers)
 
@@ -166,7 +166,7 @@ def first_that_sees(layers: Sequence[Layer], n: int) -> list[tuple[int, str]]:
     ]
 
 
-def _totals(layers: Sequence[Layer], shape: Shape) -> Callable[..., int]:
+def _totals(layers: Sequence[DictLayer], shape: Shape) -> Callable[..., int]:
     """total(conv, matrix, bias): the sum over the stack of what these say of a layer, its input and output shape."""
     steps = [(layer, *pair) for layer, pair in zip(layers, pairwise(shapes(layers, shape)), strict=True)]
 
@@ -181,61 +181,61 @@ def _totals(layers: Sequence[Layer], shape: Shape) -> Callable[..., int]:
     return total
 
 
-def _weights(layer: Layer, before: Shape, after: Shape) -> int:
+def _weights(layer: DictLayer, before: Shape, after: Shape) -> int:
     return layer["cout"] * (before[0] // layer["groups"]) * layer["k"] ** 2
 
 
-def _no_groups(layer: Layer, before: Shape, after: Shape) -> int:
+def _no_groups(layer: DictLayer, before: Shape, after: Shape) -> int:
     return layer["cout"] * before[0] * layer["k"] ** 2
 
 
-def _k_once(layer: Layer, before: Shape, after: Shape) -> int:
+def _k_once(layer: DictLayer, before: Shape, after: Shape) -> int:
     return layer["cout"] * (before[0] // layer["groups"]) * layer["k"]
 
 
-def _flat(layer: Layer, before: Shape, after: Shape) -> int:
+def _flat(layer: DictLayer, before: Shape, after: Shape) -> int:
     return layer["cout"] * layer["k"] ** 2
 
 
-def _matrix(layer: Layer, before: Shape, after: Shape) -> int:
+def _matrix(layer: DictLayer, before: Shape, after: Shape) -> int:
     return before[0] * after[0]
 
 
-def _bias(layer: Layer, before: Shape, after: Shape) -> int:
+def _bias(layer: DictLayer, before: Shape, after: Shape) -> int:
     return after[0] if layer["bias"] else 0
 
 
-def _every_bias(layer: Layer, before: Shape, after: Shape) -> int:
+def _every_bias(layer: DictLayer, before: Shape, after: Shape) -> int:
     return after[0]
 
 
-def _output_bias(layer: Layer, before: Shape, after: Shape) -> int:
+def _output_bias(layer: DictLayer, before: Shape, after: Shape) -> int:
     return int(np.prod(after)) if layer["bias"] else 0
 
 
-def _times(count: Callable, sizes: slice) -> Callable[[Layer, Shape, Shape], int]:
+def _times(count: Callable, sizes: slice) -> Callable[[DictLayer, Shape, Shape], int]:
     return lambda layer, before, after: count(layer, before, after) * int(np.prod(after[sizes]))
 
 
-def _before(count: Callable) -> Callable[[Layer, Shape, Shape], int]:
+def _before(count: Callable) -> Callable[[DictLayer, Shape, Shape], int]:
     return lambda layer, before, after: count(layer, before, after) * int(np.prod(before[1:]))
 
 
-def _deep_bias(layers: Sequence[Layer], shape: Shape) -> int:
-    def bias(layer: Layer, before: Shape, after: Shape) -> int:
+def _deep_bias(layers: Sequence[DictLayer], shape: Shape) -> int:
+    def bias(layer: DictLayer, before: Shape, after: Shape) -> int:
         return after[0] * before[0] if layer["bias"] and layer["kind"] == "conv" else _bias(layer, before, after)
 
     return _totals(layers, shape)(_weights, _matrix, bias)
 
 
-def _first_channels(layers: Sequence[Layer], shape: Shape) -> int:
-    def conv(layer: Layer, before: Shape, after: Shape) -> int:
+def _first_channels(layers: Sequence[DictLayer], shape: Shape) -> int:
+    def conv(layer: DictLayer, before: Shape, after: Shape) -> int:
         return layer["cout"] * (shape[0] // layer["groups"]) * layer["k"] ** 2
 
     return _totals(layers, shape)(conv, _matrix, _bias)
 
 
-def _pooled(layers: Sequence[Layer], shape: Shape) -> int:
+def _pooled(layers: Sequence[DictLayer], shape: Shape) -> int:
     after = shapes(layers, shape)[1:]
     pools = [(layer, out) for layer, out in zip(layers, after, strict=True) if layer["kind"] == "pool"]
     return sum(layer["k"] ** 2 * int(np.prod(out)) for layer, out in pools)
