@@ -77,7 +77,8 @@ def alexnet_paper(classes: int = 1000, *, padding: int = 0) -> nn.Sequential:
     ones = (net.conv2, net.conv4, net.conv5, net.fc6, net.fc7)
     for layer in (net.conv1, net.conv3, net.fc8, *ones):
         nn.init.normal_(layer.weight, std=0.01)
-        nn.init.constant_(layer.bias, 1.0 if layer in ones else 0.0)
+        if layer.bias is not None:
+            nn.init.constant_(layer.bias, 1.0 if layer in ones else 0.0)
     return net
 
 
@@ -155,3 +156,7 @@ def alexnet_cifar(classes: int = 10) -> nn.Sequential:
     net.relu7 = nn.ReLU()
     net.fc8 = nn.Linear(256, classes)
     return net
+
+
+# What `cnn-course train` calls them.
+SHELL_NAMES = {"alexnet": alexnet, "alexnet-cifar": alexnet_cifar}

@@ -20,6 +20,7 @@ Sizes for one image of 3x224x224 and 1000 classes, in the form that torchvision 
 """
 
 from collections import OrderedDict
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -96,14 +97,24 @@ class Inception(nn.Module):
 class GoogLeNet(nn.Module):
     """The network of the table above, (N, 3, H, W) -> (N, classes): see `googlenet` and `googlenet_paper`."""
 
+    inception3a: Inception
+    inception3b: Inception
+    inception4a: Inception
+    inception4b: Inception
+    inception4c: Inception
+    inception4d: Inception
+    inception4e: Inception
+    inception5a: Inception
+    inception5b: Inception
+
     def __init__(self, classes: int = 1000, aux: bool = False, *, published: bool = False) -> None:
         super().__init__()
         norm, kernel = not published, 5 if published else 3
         self.conv1 = unit(3, 64, 7, stride=2, norm=norm)
-        self.pool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        self.pool1: nn.Module = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.conv2 = unit(64, 64, 1, norm=norm)
         self.conv3 = unit(64, 192, 3, norm=norm)
-        self.pool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        self.pool2: nn.Module = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         if published:
             self.pool1 = nn.Sequential(self.pool1, nn.LocalResponseNorm(5))
             self.pool2 = nn.Sequential(nn.LocalResponseNorm(5), self.pool2)
@@ -132,7 +143,7 @@ class GoogLeNet(nn.Module):
         x = self.pool4(self.inception4e(after_4d))
         x = self.inception5b(self.inception5a(x))
         logits = self.logits(self.dropout(self.flatten(self.avgpool(x))))
-        if self.training and self.aux1 is not None:
+        if self.training and self.aux1 is not None and self.aux2 is not None:
             return Outputs(logits, self.aux1(after_4a), self.aux2(after_4d))
         return logits
 
@@ -220,3 +231,7 @@ def auxiliary_head(cin: int, classes: int, *, published: bool = False) -> nn.Seq
 
 def _scaled(width: int) -> int:
     return round(0.16 * width)
+
+
+# What `cnn-course train` calls them.
+SHELL_NAMES = {"googlenet": partial(googlenet, aux=True), "googlenet-cifar": googlenet_cifar}

@@ -16,6 +16,7 @@ are those of convolutions and fully connected layers on one image, without biase
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -82,6 +83,7 @@ class TableConv2d(nn.Module):
         pairs = [(o, c) for o, row in enumerate(table) for c in row]
         if not all(table) or len(set(pairs)) < len(pairs) or not all(0 <= c < channels for _, c in pairs):
             raise ValueError(f"each row of the table must name some of the maps 0 to {channels - 1} once, got {table}")
+        self.pairs: torch.Tensor
         self.register_buffer("pairs", torch.tensor(pairs).T, persistent=False)
         self.channels = channels
         self.weight = nn.Parameter(torch.empty(len(pairs), k, k))
@@ -104,6 +106,7 @@ class Distances(nn.Module):
 
     def __init__(self, points: torch.Tensor) -> None:
         super().__init__()
+        self.points: torch.Tensor
         self.register_buffer("points", points)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -116,12 +119,12 @@ def lenet5() -> nn.Sequential:
     The paper feeds it images with -0.1 for paper and 1.175 for ink, so that they have about mean 0 and variance 1.
     The first weights are the paper's as well: uniform within 2.4 / fan-in. 60,000 parameters, see the table above.
     """
-    net = nn.Sequential()
+    net, c3 = nn.Sequential(), TableConv2d(6, C3_TABLE, 5)
     net.add_module("c1", nn.Conv2d(1, 6, 5))
     net.add_module("tanh1", ScaledTanh())
     net.add_module("s2", Subsample(6))
     net.add_module("tanh2", ScaledTanh())
-    net.add_module("c3", TableConv2d(6, C3_TABLE, 5))
+    net.add_module("c3", c3)
     net.add_module("tanh3", ScaledTanh())
     net.add_module("s4", Subsample(16))
     net.add_module("tanh4", ScaledTanh())
@@ -137,9 +140,9 @@ def lenet5() -> nn.Sequential:
         for name, inputs in fan_in.items():
             for parameter in net.get_submodule(name).parameters():
                 parameter.uniform_(-2.4 / inputs, 2.4 / inputs)
-        fans = torch.tensor([25.0 * len(row) for row in C3_TABLE], device=net.c3.bias.device)
-        net.c3.bias.uniform_(-1, 1).mul_(2.4 / fans)
-        net.c3.weight.uniform_(-1, 1).mul_(2.4 / fans[net.c3.pairs[0]][:, None, None])
+        fans = torch.tensor([25.0 * len(row) for row in C3_TABLE], device=c3.bias.device)
+        c3.bias.uniform_(-1, 1).mul_(2.4 / fans)
+        c3.weight.uniform_(-1, 1).mul_(2.4 / fans[c3.pairs[0]][:, None, None])
     return net
 
 
@@ -179,3 +182,7 @@ def lenet(
             net.add_module(f"dropout{name[1:]}", nn.Dropout(dropout))
     net.add_module("output", nn.Linear(84, classes))
     return net
+
+
+# What `cnn-course train` calls them.
+SHELL_NAMES = {"lenet": lenet, "lenet-bn": partial(lenet, batch_norm=True), "lenet5": lenet5}

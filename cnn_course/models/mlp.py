@@ -1,6 +1,7 @@
 """The multilayer perceptron: flatten the image, then fully connected layers (lecture 01)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import nn
 
@@ -26,4 +27,8 @@ def mlp(in_features: int, hidden: int | Sequence[int], classes: int) -> nn.Seque
     layers: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+# What `cnn-course train` calls them.
+SHELL_NAMES = {"mlp": partial(mlp, hidden=128)}

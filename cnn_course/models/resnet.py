@@ -30,6 +30,7 @@ For CIFAR, (N, 3, 32, 32), section 4.2: depth 6n + 2, width 16.
 """
 
 from collections import OrderedDict
+from functools import partial
 
 import torch
 from torch import nn
@@ -214,3 +215,15 @@ def _finished(net: OrderedDict[str, nn.Module], features: int, classes: int) -> 
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return model
+
+
+# What `cnn-course train` calls them.
+SHELL_NAMES = {
+    **{f"resnet{depth}": partial(resnet_cifar, depth) for depth in CIFAR_DEPTHS},
+    **{f"plain{depth}": partial(resnet_cifar, depth, residual=False) for depth in CIFAR_DEPTHS},
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+    "resnet152": resnet152,
+}

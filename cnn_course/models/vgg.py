@@ -27,6 +27,7 @@ that the paper copied the first weights from. The weights are drawn as He et al.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import nn
 
@@ -119,7 +120,8 @@ def first_weights(net: nn.Sequential) -> nn.Sequential:
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0, 0.01)
             nn.init.zeros_(module.bias)
@@ -129,3 +131,11 @@ def first_weights(net: nn.Sequential) -> nn.Sequential:
 def _at_least_one(classes: int) -> None:
     if classes < 1:
         raise ValueError(f"there must be at least one class, got {classes}")
+
+
+# What `cnn-course train` calls them.
+SHELL_NAMES = {
+    "vgg-cifar": vgg_cifar,
+    **{f"vgg{depth}": partial(vgg, depth) for depth in COUNTS},
+    **{f"vgg{depth}-bn": partial(vgg, depth, batch_norm=True) for depth in COUNTS},
+}

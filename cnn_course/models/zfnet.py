@@ -66,5 +66,10 @@ def zfnet(classes: int = 1000) -> nn.Sequential:
     for layer in net:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return net
+
+
+# What `cnn-course train` calls them.
+SHELL_NAMES = {"zfnet": zfnet}
