@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from cnn_course import claims
-from cnn_course.commands.execution import code_cells
+from cnn_course.commands.execute_notebook import code_cells
 
 FOLDER = Path(__file__).resolve().parent.parent / "lectures"
 LECTURES = sorted(FOLDER.glob("*.ipynb"))

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from cnn_course import __version__
-from cnn_course.commands import cli
-from cnn_course.errors import LectureError, UsageError
+from cnn_course import __version__, errors
+from cnn_course.commands import cli, run
+from cnn_course.commands import open as open_
+from cnn_course.errors import CourseError, LectureError, UsageError
 from cnn_course.files import course_files
 from cnn_course.files.course_files import find_lecture, repository
 
@@ -29,7 +30,8 @@ def clone(tmp_path, monkeypatch):
     for name in NAMES:
         (tmp_path / "lectures" / f"{name}.ipynb").write_text("{}")
     (tmp_path / "lectures" / "notes.ipynb").write_text("{}")
-    monkeypatch.setattr(cli, "repository", lambda: tmp_path)
+    for command in (open_, run):
+        monkeypatch.setattr(command, "repository", lambda: tmp_path)
     return tmp_path
 
 
@@ -52,12 +54,16 @@ def test_version_and_help(capsys):
     assert capsys.readouterr().out.strip() == f"cnn-course {__version__}"
     assert cli.main([]) == 2
     text = capsys.readouterr().out
-    assert all(command in text for command in ("doctor", "open", "run", "data", "train"))
+    assert re.findall(r"^    (\w+) ", text, re.M) == ["doctor", "open", "run", "data", "train", "labs", "grade"]
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["open", "--port", "0"], ["open", "--port", "x"], ["data"], ["data", "get"], ["train", "lenet"]],
+    [
+        ["nonsense"],
+        *(["open", "--port", "0"], ["open", "--port", "x"]),
+        *(["data"], ["data", "get"], ["labs"], ["labs", "check"], ["grade"], ["train", "lenet"]),
+    ],
 )
 def test_wrong_command_line_is_exit_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -68,20 +74,22 @@ def test_wrong_command_line_is_exit_2(arguments, capsys):
 
 def test_start_up_imports_nothing_large():
     code = (
-        "import sys, cnn_course.commands.cli; print(*{'numpy', 'torch', 'matplotlib', 'nbclient'} & set(sys.modules))"
+        "import sys; from cnn_course.commands import cli; cli.build_parser(); "
+        "print('large:', *{'numpy', 'torch', 'matplotlib', 'nbclient', 'nbformat'} & set(sys.modules))"
     )
-    assert python(code).stdout.strip() == ""
+    result = python(code)
+    assert result.stdout == "large:\n", result.stderr
 
 
 def test_data_list_does_not_import_torch(tmp_path):
-    code = "import sys; from cnn_course import cli; cli.main(['data', 'list']); print('torch' in sys.modules)"
+    code = "import sys; from cnn_course.commands import cli; cli.main(['data', 'list']); print('torch' in sys.modules)"
     result = python(code, env={**os.environ, "CNN_COURSE_DATA": str(tmp_path)})
     assert result.stdout.endswith("False\n"), result.stderr
 
 
 def test_a_reader_that_stops_early_is_no_error():
     result = subprocess.run(
-        f"'{sys.executable}' -m cnn_course.commands.cli data list | head -n 1",
+        f"'{sys.executable}' -m cnn_course data list | head -n 1",
         shell=True,
         capture_output=True,
         text=True,
@@ -94,13 +102,40 @@ def test_a_bug_is_one_line_too(monkeypatch, capsys):
     def broken():
         raise KeyError("what\never")
 
-    monkeypatch.setattr(cli, "repository", broken)
+    monkeypatch.setattr(run, "repository", broken)
     monkeypatch.delenv("CNN_COURSE_DEBUG", raising=False)
     assert cli.main(["run"]) == 1
     assert "unexpected KeyError" in error_line(capsys)
     monkeypatch.setenv("CNN_COURSE_DEBUG", "1")
     with pytest.raises(KeyError):
         cli.main(["run"])
+
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, CourseError)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_courses_own_errors_speak_for_themselves(kind, monkeypatch, capsys):
+    class OfAPlugin(kind):  # a subclass that lives outside the package
+        pass
+
+    def raising():
+        raise OfAPlugin("do this\ninstead")
+
+    monkeypatch.setattr(run, "repository", raising)
+    assert cli.main(["run"]) == (2 if issubclass(kind, UsageError) else 1)
+    assert error_line(capsys) == "cnn-course: do this instead\n"
+
+
+def test_an_error_that_only_lives_in_the_package_is_a_bug(monkeypatch, capsys):
+    inner = type("Inner", (Exception,), {"__module__": "cnn_course.commands.run"})
+
+    def broken():
+        raise inner("what ever")
+
+    monkeypatch.setattr(run, "repository", broken)
+    assert cli.main(["run"]) == 1
+    assert "unexpected Inner: what ever" in error_line(capsys)
 
 
 # --- finding lectures
@@ -139,11 +174,9 @@ def test_find_lecture_empty_clone(tmp_path):
 
 
 def test_repository(clone, tmp_path_factory, monkeypatch):
-    assert repository() == Path(course_files.__file__).parent.parent, (
-        "an editable install finds its clone from anywhere"
-    )
+    assert repository() == Path(__file__).parents[1], "an editable install finds its clone from anywhere"
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr(course_files, "__file__", str(elsewhere / "site" / "cnn_course" / "lectures.py"))
+    monkeypatch.setattr(course_files, "__file__", str(elsewhere / "site" / "cnn_course" / "files" / "course_files.py"))
     monkeypatch.chdir(clone / "lectures")
     assert repository() == clone
     monkeypatch.chdir(elsewhere)
@@ -168,7 +201,8 @@ def test_open_errors(clone, capsys):
 def test_open_prints_one_address_that_works_and_ends_quietly(clone, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     folders = {name: str(home) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
-    code = "import sys, pathlib; from cnn_course import cli; cli.repository = lambda: pathlib.Path(sys.argv[1]);"
+    code = "import sys, pathlib; from cnn_course.commands import cli, open; "
+    code += "open.repository = lambda: pathlib.Path(sys.argv[1]);"
     process = subprocess.Popen(
         [sys.executable, "-c", f"{code} sys.exit(cli.main(['open', '2', '--no-browser']))", str(clone)],
         stdout=subprocess.PIPE,

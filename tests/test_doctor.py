@@ -38,12 +38,12 @@ def test_this_machine_in_one_screen(monkeypatch, capsys):
 def test_exit_code_and_hint(monkeypatch, capsys):
     checks = [Check("ok", "Python", "3.11"), Check("FAIL", "PyTorch", "gone", "make clean\nmake course")]
     monkeypatch.setattr(doctor, "examine", lambda: checks)
-    assert doctor.doctor() == 1
+    assert cli.main(["doctor"]) == 1
     text = capsys.readouterr().out
     assert "-> make clean\n" in text and "-> make course\n" in text
     assert text.endswith("The course cannot run: mend PyTorch.\n")
     monkeypatch.setattr(doctor, "examine", lambda: [Check("miss", "Browser", "none")])
-    assert doctor.doctor() == 0
+    assert cli.main(["doctor"]) == 0
 
 
 def test_torch_without_its_torchvision(monkeypatch):

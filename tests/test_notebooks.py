@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cnn_course.commands.execution import WIDGET_VIEW, code_cells, has_tag, headline, stored_text
+from cnn_course.commands.execute_notebook import WIDGET_VIEW, code_cells, has_tag, headline, stored_text
 
 FOLDER = Path(__file__).resolve().parent.parent / "lectures"
 LECTURES = sorted(FOLDER.glob("*.ipynb"))

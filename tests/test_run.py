@@ -12,9 +12,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cnn_course.commands import cli, execution, run_lectures
-from cnn_course.commands.execution import headline, parameter_names, stored_text
-from cnn_course.commands.run_lectures import parse_parameters
+from cnn_course.commands import cli, execute_notebook, run
+from cnn_course.commands.execute_notebook import headline, parameter_names, stored_text
+from cnn_course.commands.run import parse_parameters
 from cnn_course.errors import UsageError
 
 
@@ -41,7 +41,7 @@ def clone(tmp_path, monkeypatch):
     (tmp_path / "lectures").mkdir()
     write(tmp_path, "01_good", GOOD)
     write(tmp_path, "02_bad", BAD)
-    monkeypatch.setattr(cli, "repository", lambda: tmp_path)
+    monkeypatch.setattr(run, "repository", lambda: tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 
@@ -127,6 +127,14 @@ def test_an_unreadable_notebook_is_named(clone, text, capsys):
     assert "01_good.ipynb cannot be read as a notebook" in err and err.count("\n") == 1
 
 
+def test_a_parameters_cell_that_is_not_python_is_named(clone, capsys):
+    write(clone, "03_magic", notebook(code("%matplotlib inline\nEPOCHS = 1", "settings", "parameters")))
+    assert cli.main(["run", "3", "-p", "EPOCHS=3"]) == 1
+    err = capsys.readouterr().err
+    assert "the parameters cell of 03_magic cannot be read: invalid syntax: %matplotlib inline" in err
+    assert err.startswith("cnn-course: the") and err.count("\n") == 1
+
+
 def test_save_is_tidy_and_the_second_save_changes_nothing(clone, capsys):
     path = clone / "lectures" / "01_good.ipynb"
     assert cli.main(["run", "1", "--save"]) == 0
@@ -135,13 +143,13 @@ def test_save_is_tidy_and_the_second_save_changes_nothing(clone, capsys):
     assert path.read_text() == first
     assert first.endswith("}\n") and not first.endswith("\n\n")
     assert json.loads(first)["metadata"] == {
-        "kernelspec": execution.KERNELSPEC,
+        "kernelspec": execute_notebook.KERNELSPEC,
         "language_info": {"name": "python"},
     }
     saved = read(path)
     assert [cell.id for cell in saved.cells] == [cell.id for cell in GOOD.cells]
     assert [cell.execution_count for cell in saved.cells[1:]] == [1, 2, 3, 4]
-    assert execution.WIDGET_VIEW not in first
+    assert execute_notebook.WIDGET_VIEW not in first
     assert saved.cells[3].outputs[0].data == {"text/plain": "IntSlider(value=0)"}
     assert all("execution" not in cell.metadata for cell in saved.cells)
 
@@ -159,9 +167,9 @@ def test_save_does_not_overwrite_a_lecture_edited_meanwhile(clone, monkeypatch, 
 
     def execute(nb, folder, on_cell):
         path.write_text("edited")
-        return execution.Outcome(nb, 0.0, 0, "")
+        return execute_notebook.Outcome(nb, 0.0, 0, "")
 
-    monkeypatch.setattr(run_lectures, "execute", execute)
+    monkeypatch.setattr(execute_notebook, "execute", execute)
     assert cli.main(["run", "1", "--save"]) == 1
     assert "was changed while it ran" in capsys.readouterr().err
     assert path.read_text() == "edited"
@@ -172,7 +180,8 @@ def test_ctrl_c_stops_the_kernel_and_leaves_the_lecture_whole(clone):
     slow = f"import os, time\nopen({str(marker)!r}, 'w').write(str(os.getpid()))\nwhile True: time.sleep(0.1)"
     write(clone, "01_good", notebook(code("1", "quick"), code(slow, "slow")))
     before = (clone / "lectures" / "01_good.ipynb").read_bytes()
-    start = "import sys, pathlib; from cnn_course import cli; cli.repository = lambda: pathlib.Path(sys.argv[1]);"
+    start = "import sys, pathlib; from cnn_course.commands import cli, run; "
+    start += "run.repository = lambda: pathlib.Path(sys.argv[1]);"
     process = subprocess.Popen(
         [sys.executable, "-c", f"{start} sys.exit(cli.main(['run', '1', '--save']))", str(clone)],
         stdout=subprocess.PIPE,
@@ -198,6 +207,7 @@ def test_ctrl_c_stops_the_kernel_and_leaves_the_lecture_whole(clone):
 def test_parse_parameters():
     parsed = parse_parameters(["A=3", "B=0.5", "C=cuda", "D=[1, 2]", "E=None", "F='3'", "G=a=b", "H="])
     assert parsed == {"A": 3, "B": 0.5, "C": "cuda", "D": [1, 2], "E": None, "F": "3", "G": "a=b", "H": ""}
+    assert parse_parameters(["A={[1]: 2}"]) == {"A": "{[1]: 2}"}  # a list cannot be a key: no Python value
     for wrong in ("=3", "3=A", "A", "a-b=1"):
         with pytest.raises(UsageError, match="NAME=VALUE"):
             parse_parameters([wrong])
@@ -219,8 +229,8 @@ def test_headline_is_the_last_printed_line():
 
 def test_a_long_headline_goes_on_below_itself(monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    outcome = execution.Outcome(GOOD, 1.25, 4, "word " * 20)
-    lines = run_lectures._row("01_good", outcome, 7).splitlines()
+    outcome = execute_notebook.Outcome(GOOD, 1.25, 4, "word " * 20)
+    lines = run._row("01_good", outcome, 7).splitlines()
     assert len(lines) > 2 and max(map(len, lines)) <= 60
     assert all(line.startswith(" " * 25) for line in lines[1:])
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,9 +15,12 @@ import torch
 from torch import nn
 
 from cnn_course import datasets, runs, train
-from cnn_course.commands import cli, train_command
-from cnn_course.commands.train_command import MODELS, build
+from cnn_course.commands import cli, train_model
+from cnn_course.commands.train_model import build
 from cnn_course.datasets import Dataset, Split
+from cnn_course.errors import UsageError
+from cnn_course.models import lenet
+from cnn_course.models.shell_names import shell_names
 from cnn_course.training.recipe import TrainConfig
 
 
@@ -80,11 +84,11 @@ def test_trains_and_writes_what_happened(data, tmp_path, capsys):
 
 def test_what_is_not_given_has_the_default_of_the_package():
     args = cli.build_parser().parse_args(["train", "lenet", "--data", "glyphs"])
-    assert train_command.recipe(args) == TrainConfig()
+    assert train_model.recipe(args) == TrainConfig()
     every = "--epochs 3 --batch-size 5 --lr 1 --weight-decay 2 --momentum 0.5 --warmup 1.5 --label-smoothing 0.1"
     every += " --patience 2 --optimizer sgd --schedule step --seed 7 --device cpu --amp --no-channels-last --compile"
     args = cli.build_parser().parse_args(["train", "lenet", "--data", "glyphs", *every.split(), "--rotate", "5"])
-    config = train_command.recipe(args)
+    config = train_model.recipe(args)
     assert (config.batch_size, config.weight_decay, config.warmup, config.patience) == (5, 2.0, 1.5, 2)
     assert (config.optimizer, config.schedule, config.seed, config.momentum) == ("sgd", "step", 7, 0.5)
     assert (config.amp, config.channels_last, config.compile, config.augment.rotate) == (True, False, True, 5.0)
@@ -126,7 +130,7 @@ def test_goes_on_from_the_checkpoint_and_ends_the_same(data, tmp_path, capsys, m
 def test_ctrl_c_in_a_terminal(tmp_path):
     words = ["mlp", "--data", "digits", "--epochs", "100000", "--output", str(tmp_path), "--name", "long"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "cnn_course.commands.cli", "train", *words, "--device", "cpu"],
+        [sys.executable, "-m", "cnn_course", "train", *words, "--device", "cpu"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -161,8 +165,8 @@ def test_results_are_not_replaced_by_accident(data, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("lenett --data noise", r"there is no model 'lenett'. Did you mean lenet\? Choose one of: mlp, lenet,"),
-        ("zzz --data noise", "there is no model 'zzz'. Choose one of: mlp"),
+        ("lenett --data noise", r"there is no model 'lenett'. Did you mean lenet\? Choose one of: alexnet, a"),
+        ("zzz --data noise", "there is no model 'zzz'. Choose one of: alexnet"),
         ("lenet --data noise", "lenet cannot be built for images of 1x8x8: .* at least 12 x 12"),
         ("resnet20 --data noise", "resnet20 is for images with 3 channels; those of noise are 1x8x8"),
         ("alexnet --data colour", "alexnet cannot be built for images of 3x32x32: .*too small"),
@@ -170,6 +174,9 @@ def test_results_are_not_replaced_by_accident(data, tmp_path, capsys):
         ("mlp --data noise --width 0", "mlp cannot be built .* at least 1"),
         ("resnet20 --data colour --dropout 0.5", "resnet20 has no --dropout"),
         ("mlp --data digits --size 20", "--size scales the images of a folder; those of digits have one size"),
+        ("mlp --data MNIST --size 20", "--size scales the images of a folder; those of MNIST have one size"),
+        ("mlp --data pictures --size 0", "--size must be a number of pixels above 0, got 0"),
+        ("mlp --data noise --seed 18446744073709551616", "seed must be below"),
         ("mlp --data noise --images 0", "--images must be from 1 to 40, all training images, got 0"),
         ("mlp --data noise --images 41", "--images must be from 1 to 40"),
         ("mlp --data noise --name a/b", "--name must be a plain name, without a folder, got 'a/b'"),
@@ -196,6 +203,14 @@ def test_data_and_devices_that_are_not_there(tmp_path, capsys, monkeypatch):
         assert "cannot use the device 'cuda'" in capsys.readouterr().err
 
 
+def test_a_device_that_torchrun_cannot_share(data, tmp_path, capsys, monkeypatch):
+    for name, value in (("RANK", 0), ("WORLD_SIZE", 2), ("LOCAL_RANK", 0)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(train, "choose_device", torch.device)
+    assert cli.main(["train", *MLP, "--output", str(tmp_path), "--device", "cuda:1"]) == 2
+    assert "torchrun gives each process its device" in capsys.readouterr().err
+
+
 def test_an_output_folder_that_cannot_be_written(data, tmp_path, capsys):
     (tmp_path / "out").write_text("a file")
     assert command(tmp_path, *MLP) == 2
@@ -211,9 +226,29 @@ def test_no_room_on_the_gpu(data, tmp_path, capsys, monkeypatch):
     assert "CUDA out of memory. Tried to allocate 2 GiB. Try a smaller --batch-size than 10" in capsys.readouterr().err
 
 
+def test_no_room_in_memory_and_another_error_of_torch(data, tmp_path, capsys, monkeypatch):
+    def full(*args, **kwargs):
+        torch.empty(2**60, dtype=torch.uint8)  # an exbibyte, which no machine has
+
+    monkeypatch.setattr(train, "fit", full)
+    assert command(tmp_path, *MLP) == 2
+    assert "tried to allocate 1152921504606846976 bytes" in (err := capsys.readouterr().err)
+    assert "Try a smaller --batch-size than 10" in err and err.count("\n") == 1
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("of the model itself")
+
+    monkeypatch.setattr(train, "fit", broken)
+    assert command(tmp_path, *MLP) == 1
+    assert "unexpected RuntimeError: of the model itself" in capsys.readouterr().err
+
+
 # --- models by name
 
-SMALL = [name for name, (_, function, _) in MODELS.items() if "cifar" in function and not name.endswith("110")]
+SMALL = (
+    *("alexnet-cifar", "googlenet-cifar", "vgg-cifar", "resnet20", "resnet32", "resnet44", "resnet56"),
+    *("plain20", "plain32", "plain44", "plain56"),
+)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -225,11 +260,40 @@ def test_small_models_take_cifar(name):
     assert costs["macs"] > 9e6 and costs["parameters"] == sum(p.numel() for p in model.network.parameters())
 
 
-def test_every_name_has_its_function():
-    from importlib import import_module
+# With the classes that each has by itself; mlp for ten classes of 28 x 28.
+PARAMETERS = {
+    "alexnet": 61_100_840, "alexnet-cifar": 257_538, "googlenet": 13_004_888, "googlenet-cifar": 155_701,
+    "lenet": 61_706, "lenet-bn": 62_158, "lenet5": 60_000, "mlp": 101_770, "nin": 966_986,
+    "resnet20": 269_722, "resnet32": 464_154, "resnet44": 658_586, "resnet56": 853_018, "resnet110": 1_727_962,
+    "plain20": 269_722, "plain32": 464_154, "plain44": 658_586, "plain56": 853_018, "plain110": 1_727_962,
+    "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032, "resnet101": 44_549_160,
+    "resnet152": 60_192_808, "vgg-cifar": 579_786,
+    "vgg11": 132_863_336, "vgg13": 133_047_848, "vgg16": 138_357_544, "vgg19": 143_667_240,
+    "vgg11-bn": 132_868_840, "vgg13-bn": 133_053_736, "vgg16-bn": 138_365_992, "vgg19-bn": 143_678_248,
+    "zfnet": 62_357_608,
+}  # fmt: skip
 
-    for module, function, _ in MODELS.values():
-        assert callable(getattr(import_module(f"cnn_course.models.{module}"), function))
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_name_has_its_network(name):
+    make = shell_names()[name]
+    with torch.device("meta"):  # without memory: VGG's weights would be half a gigabyte
+        network = make(in_features=28 * 28, classes=10) if name == "mlp" else make()
+    assert sum(p.numel() for p in network.parameters()) == PARAMETERS[name]
+    blocks = [m.residual for m in network.modules() if hasattr(m, "residual")]
+    assert all(blocks) != name.startswith("plain")
+
+
+def test_every_recorded_run_names_a_network():
+    commands = [shlex.split(run.about["command"]) for run in runs.find("*")]
+    assert len(commands) > 20 and {words[:2] == ["cnn-course", "train"] for words in commands} == {True}
+    assert {words[2] for words in commands} <= shell_names().keys()
+
+
+def test_two_files_cannot_use_one_name(monkeypatch):
+    monkeypatch.setitem(lenet.SHELL_NAMES, "mlp", lenet.lenet)
+    with pytest.raises(ValueError, match="lenet.py and mlp.py both have a network called 'mlp'"):
+        shell_names()
 
 
 def test_options_reach_the_model():
@@ -247,11 +311,11 @@ def test_lenet5_gets_its_border():
     assert costs == {"parameters": 60_000, "macs": None}
     assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
     assert model.border(torch.ones(1, 1, 28, 28)).shape == (1, 1, 32, 32)
-    with pytest.raises(train_command.UsageError, match="lenet5 tells 10 classes apart; noise has 12"):
+    with pytest.raises(UsageError, match="lenet5 tells 10 classes apart; noise has 12"):
         build("lenet5", drawn((1, 28, 28), classes=12))
 
 
 def test_fewer_images_are_evenly_spaced(data):
-    few = train_command.load_data("noise", None, 4)
+    few = train_model.load_data("noise", None, 4)
     np.testing.assert_array_equal(few.train.images, drawn((1, 8, 8)).train.images[[0, 10, 20, 30]])
     assert len(few.val) == 20

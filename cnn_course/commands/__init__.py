@@ -1,1 +1,1 @@
-"""The `cnn-course` command: `cli` reads the command line, and each subcommand has a file of its own."""
+"""The `cnn-course` command: `cli` reads the command line, and each subcommand has a file that bears its name."""

@@ -1,5 +1,6 @@
 """`cnn-course doctor`: can the course run here, with what, and what to type for each thing that is missing."""
 
+import argparse
 import importlib.metadata
 import os
 import platform
@@ -14,12 +15,17 @@ from cnn_course import __version__
 from cnn_course.errors import LectureError
 from cnn_course.files.course_files import all_lectures, repository
 
+HELP = "can the course run here, and what to type for each thing missing"
 REINSTALL = "make clean && make course"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_BROWSERS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(call=doctor)
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ def check_threads() -> Check:
     return Check("ok", "Threads", f"torch {torch.get_num_threads()}, BLAS {blas}, cores {cores}{set_by}")
 
 
-def check_lab() -> Check:
+def check_jupyterlab() -> Check:
     missing = [name for name in ("jupyterlab", "ipykernel", "ipywidgets", "anywidget") if not installed_version(name)]
     if missing:
         return Check("FAIL", "JupyterLab", f"not installed: {', '.join(missing)}", REINSTALL)
@@ -210,11 +216,11 @@ def examine() -> list[Check]:
     checks = [check_python(), check_numpy(), check_torch()]
     if checks[-1].state == "ok":
         checks += [check_device(), check_threads()]
-    checks += [check_lab(), check_lectures(), *check_data()]
+    checks += [check_jupyterlab(), check_lectures(), *check_data()]
     return [*checks, check_browser(), check_sandbox(), check_disk(datasets.data_root())]
 
 
-def doctor() -> int:
+def doctor(args: argparse.Namespace) -> int:
     """Print the report; return 1 where something necessary is broken, else 0."""
     checks = examine()
     width = max(shutil.get_terminal_size((100, 24)).columns, 60)

@@ -25,7 +25,7 @@ def all_lectures(root: Path) -> list[Path]:
 def find_lecture(name: str, root: Path) -> Path:
     """Return the lecture called `name`: a number (2, 02), the beginning of a file name (02_conv, conv), or a path.
 
-    Raises UsageError, with the list of lectures, for none or several.
+    Raises UsageError, with the list of lectures, for none or several; LectureError where there is no lecture at all.
     """
     lectures = all_lectures(root)
     if not lectures:

@@ -1,4 +1,4 @@
-"""`cnn-course train`: a network, a data set and a recipe from the shell; a results file at the end.
+"""What `cnn-course train` does: a network, a data set and a recipe from the shell; a results file at the end.
 
 While it runs, DIR/NAME.checkpoint holds the last whole epoch. The same command goes on from there; at the end come
 NAME.csv and NAME.json, as `runs` reads them, and the checkpoint goes.
@@ -12,7 +12,6 @@ import shlex
 import tempfile
 import time
 from collections import OrderedDict
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -24,36 +23,22 @@ from cnn_course.augment import Augment
 from cnn_course.datasets import Dataset, Split
 from cnn_course.errors import CheckpointError, UsageError
 from cnn_course.models.normalise import Normalise
+from cnn_course.models.shell_names import shell_names
 from cnn_course.training import distributed
 from cnn_course.training.history import History
 from cnn_course.training.recipe import TrainConfig
-
-# Name on the command line -> (file in models/, function, what the name fixes).
-MODELS: dict[str, tuple[str, str, dict]] = {
-    "mlp": ("mlp", "mlp", {"hidden": 128}),
-    "lenet": ("lenet", "lenet", {}),
-    "lenet-bn": ("lenet", "lenet", {"batch_norm": True}),
-    "lenet5": ("lenet", "lenet5", {}),
-    **{f"{family}-cifar": (family, f"{family}_cifar", {}) for family in ("alexnet", "vgg", "googlenet")},
-    "nin": ("nin", "nin", {}),
-    **{f"resnet{depth}": ("resnet", "resnet_cifar", {"depth": depth}) for depth in (20, 32, 44, 56, 110)},
-    **{f"plain{n}": ("resnet", "resnet_cifar", {"depth": n, "residual": False}) for n in (20, 32, 44, 56, 110)},
-    "alexnet": ("alexnet", "alexnet", {}),
-    "zfnet": ("zfnet", "zfnet", {}),
-    **{f"vgg{depth}": ("vgg", f"vgg{depth}", {}) for depth in (11, 13, 16, 19)},
-    **{f"vgg{depth}-bn": ("vgg", f"vgg{depth}", {"batch_norm": True}) for depth in (11, 13, 16, 19)},
-    "googlenet": ("googlenet", "googlenet", {"aux": True}),
-    **{f"resnet{depth}": ("resnet", f"resnet{depth}", {}) for depth in (18, 34, 50, 101, 152)},
-}
 
 
 def train_model(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 130 after Ctrl-C. Raises UsageError and the errors of the rooms it uses."""
     config = recipe(args)
-    group = distributed.setup(config.device)
+    try:
+        group = distributed.setup(config.device)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     first = group.rank == 0
     say = print if first else lambda *_, **__: None
-    if args.model not in MODELS:
+    if args.model not in shell_names():
         raise UsageError(f"there is no model {args.model!r}. {_suggestion(args.model)}")
     data = load_data(args.data, args.size, args.images)
     if args.title:
@@ -74,10 +59,12 @@ def train_model(args: argparse.Namespace) -> int:
         history = train.fit(model, data.train, config, val=data.val, checkpoint=checkpoint)
     except CheckpointError as error:
         raise UsageError(f"{error} (--fresh begins anew.)") from error
-    except torch.OutOfMemoryError as error:
-        raise UsageError(
-            f"{str(error).splitlines()[0]} Try a smaller --batch-size than {config.batch_size}."
-        ) from error
+    except RuntimeError as error:
+        said = str(error).partition("\n")[0]
+        # The CPU's allocator has no class of its own.
+        if not (isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in said):
+            raise
+        raise UsageError(f"{said} Try a smaller --batch-size than {config.batch_size}.") from error
     if not first:
         return 130 if history.interrupted else 0
     if history.interrupted:
@@ -130,12 +117,11 @@ def recipe(args: argparse.Namespace) -> TrainConfig:
 
 def load_data(name: str, size: int | None, images: int | None) -> Dataset:
     """The data set, with `images` of its training images, evenly spaced: the files of a folder lie class by class."""
-    if size is not None and name in datasets.NAMES:
+    if size is not None and name.lower().replace("_", "-") in datasets.NAMES:
         raise UsageError(f"--size scales the images of a folder; those of {name} have one size: leave it out")
-    try:
-        data = datasets.load(name, size=None if size is None else (size, size))
-    except ValueError as error:
-        raise UsageError(f"--size must be a number of pixels above 0, got {size}") from error
+    if size is not None and size < 1:
+        raise UsageError(f"--size must be a number of pixels above 0, got {size}")
+    data = datasets.load(name, size=None if size is None else (size, size))
     if images is None:
         return data
     if not 1 <= images <= len(data.train):
@@ -155,11 +141,10 @@ def build(
     LeNet-5 as published has inputs of 32 x 32: images of 28 x 28 get a border of 2 black pixels first, as in the paper.
     Raises UsageError for a model that has no such option, or that cannot take the images.
     """
-    module, function, fixed = MODELS[name]
-    make = getattr(import_module(f"cnn_course.models.{module}"), function)
+    make = shell_names()[name]
     takes = inspect.signature(make).parameters
     shape = data.train.images.shape[1:]
-    side = "hidden" if name == "mlp" else "width"
+    side = "hidden" if "hidden" in takes else "width"
     for option, value, key in (("--width", width, side), ("--dropout", dropout, "dropout")):
         if value is not None and key not in takes:
             raise UsageError(f"{name} has no {option}: leave it out")
@@ -169,15 +154,13 @@ def build(
     seen = (shape[0], shape[1] + 2 * padding, shape[2] + 2 * padding)
     written = "x".join(map(str, shape))
     try:
-        network = make(**{key: facts[key] for key in takes if key in facts} | fixed | chosen).eval()
+        network = make(**{key: facts[key] for key in takes if key in facts} | chosen).eval()
         channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), shape[0])
         if channels != shape[0]:
             raise UsageError(f"{name} is for images with {channels} channels; those of {data.name} are {written}")
         with torch.inference_mode():
             logits = network(torch.zeros(1, *seen))
     except (RuntimeError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
         said = str(error).splitlines()[0]
         raise UsageError(f"{name} cannot be built for images of {written}: {said}") from error
     if logits.shape[1] < len(data.classes):
@@ -240,7 +223,7 @@ def _screen(
     said = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in ("device", "augment")}
     always = ("epochs", "batch_size", "optimizer", "lr", "seed")
     parts = [f"{key} {value}" for key, value in said.items() if key in always or value != getattr(plain, key)]
-    changes = dataclasses.asdict(config.augment or Augment())
+    changes = dataclasses.asdict(config.augment if isinstance(config.augment, Augment) else Augment())
     augment = ", ".join(f"{key} {value}" if value is not True else key for key, value in changes.items() if value)
     width = "" if args.width is None else f", width {args.width}"
     macs = "" if costs["macs"] is None else f", {costs['macs']:,} multiply-adds per image"
@@ -257,5 +240,6 @@ def _screen(
 
 
 def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), MODELS, 1)
-    return f"{f'Did you mean {close[0]}? ' if close else ''}Choose one of: {', '.join(MODELS)}"
+    names = list(shell_names())
+    close = difflib.get_close_matches(name.lower(), names, 1)
+    return f"{f'Did you mean {close[0]}? ' if close else ''}Choose one of: {', '.join(names)}"

@@ -1,5 +1,6 @@
 """`cnn-course open`: JupyterLab on one lecture, on this machine only, asking nothing of the network."""
 
+import argparse
 import logging
 import os
 import secrets
@@ -10,8 +11,28 @@ from typing import Any
 from urllib.parse import quote
 
 from cnn_course.errors import UsageError
+from cnn_course.files.course_files import find_lecture, repository
 
+HELP = "open a lecture in JupyterLab"
 HOST = "127.0.0.1"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("lecture", nargs="?", default="1", metavar="LECTURE", help="2, 02 or 02_conv (default: 01)")
+    parser.add_argument("--no-browser", dest="browser", action="store_false", help="print the address only (servers)")
+    parser.add_argument("--port", type=port_number, metavar="N", help="this port (default: 8888 or the next free one)")
+    parser.set_defaults(call=open_lecture)
+
+
+def port_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 1 to 65535")
+    return int(text)
+
+
+def open_lecture(args: argparse.Namespace) -> int:
+    root = repository()
+    return open_jupyterlab(root, find_lecture(args.lecture, root), browser=args.browser, port=args.port)
 
 
 def port_is_free(port: int) -> bool:
@@ -30,7 +51,7 @@ def without_news(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
     return {**page_config, "disabledExtensions": [*disabled, "@jupyterlab/apputils-extension:announcements"]}
 
 
-def open_lab(root: Path, lecture: Path, *, browser: bool = True, port: int | None = None) -> int:
+def open_jupyterlab(root: Path, lecture: Path, *, browser: bool = True, port: int | None = None) -> int:
     """Serve the folder `root` with JupyterLab, opened on `lecture`, until Ctrl-C; return the exit code.
 
     port: this one and no other; without it, 8888 or the next free one.

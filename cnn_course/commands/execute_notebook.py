@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
@@ -72,9 +72,14 @@ def parameter_names(notebook: NotebookNode) -> list[str]:
 def with_parameters(notebook: NotebookNode, parameters: dict[str, Any], name: str) -> NotebookNode:
     """Return the notebook with a cell after its parameters cell that sets `parameters` (papermill's convention).
 
-    Raises UsageError for a parameter that the lecture called `name` does not have.
+    Raises UsageError for a parameter that the lecture called `name` does not have, LectureError where its parameters
+    cell cannot be read.
     """
-    known = parameter_names(notebook)
+    try:
+        known = parameter_names(notebook)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise LectureError(f"the parameters cell of {name} cannot be read: {error.msg}: {line}") from error
     unknown = [key for key in parameters if key not in known]
     if unknown:
         has = f"it has {', '.join(known)}" if known else "it has none"
@@ -143,6 +148,7 @@ class _Client(NotebookClient):
 
     async def async_start_new_kernel(self, **kwargs: Any) -> None:
         task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
 
         def interrupt() -> None:
             self.interrupted = True

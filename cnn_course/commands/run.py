@@ -1,17 +1,40 @@
 """`cnn-course run`: execute lectures in order, with a bar for each, and print seconds, cells and headline results."""
 
+from __future__ import annotations
+
+import argparse
 import ast
 import shutil
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
-from cnn_course.commands.execution import Outcome, code_cells, execute, read_notebook, stored_text, with_parameters
 from cnn_course.errors import LectureError, UsageError
+from cnn_course.files.course_files import all_lectures, find_lecture, repository
 from cnn_course.files.whole_files import write_whole
+
+if TYPE_CHECKING:
+    from cnn_course.commands.execute_notebook import Outcome
+
+HELP = "execute lectures and print seconds, cells and headline results"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("lectures", nargs="*", metavar="LECTURE", help="2, 02 or 02_conv (default: all, in order)")
+    value = "another value for a name in the lecture's parameters cell; repeat it for more names"
+    parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE", help=value)
+    parser.add_argument("--save", action="store_true", help="store the fresh outputs in the lectures themselves")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="keep the executed copies in this folder")
+    parser.set_defaults(call=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    root = repository()
+    paths = [find_lecture(name, root) for name in args.lectures] or all_lectures(root)
+    if not paths:
+        find_lecture("1", root)  # says what is wrong
+    return run_lectures(paths, parse_parameters(args.parameters), save=args.save, output=args.output)
 
 
 def parse_parameters(settings: list[str]) -> dict[str, Any]:
@@ -23,7 +46,7 @@ def parse_parameters(settings: list[str]) -> dict[str, Any]:
             raise UsageError(f"-p {setting!r}: write NAME=VALUE, for example -p EPOCHS=3")
         try:
             parameters[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, RecursionError):  # TypeError: {[1]: 2}, a list as a key
             parameters[name] = value
     return parameters
 
@@ -36,8 +59,12 @@ def run_lectures(
     parameters: replace those of each lecture's cell tagged `parameters`; all must exist in all lectures.
     save: write each lecture back with its fresh outputs, when all its cells ran.
     output: a folder for executed copies, those with a failed cell included.
-    Raises UsageError for what can be seen before anything runs.
+    Raises UsageError or LectureError for what can be seen before anything runs.
     """
+    from tqdm import tqdm
+
+    from cnn_course.commands.execute_notebook import code_cells, execute, read_notebook, stored_text, with_parameters
+
     if save and parameters:
         raise UsageError("--save stores a lecture as everyone gets it, so it does not go with -p; use --output DIR")
     if output and output.resolve() in {path.parent.resolve() for path in paths}:
