@@ -154,6 +154,7 @@ def test_a_loss_that_is_not_finite_says_where_and_what_to_try():
         ({"lr": float("nan")}, "lr must be above 0"),
         ({"weight_decay": -0.1}, "weight_decay"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"seed": 2**64}, "seed must be below 2\\*\\*64"),
         ({"patience": 0}, "patience must be a whole number of at least 1, got 0"),
         ({"optimizer": "Adam"}, "unknown optimizer 'Adam'; choose one of adamw, sgd"),
         ({"schedule": "linear"}, "unknown schedule 'linear'; choose one of constant, cosine, one-cycle, step"),

@@ -62,6 +62,8 @@ class TrainConfig:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if self.seed >= 2**64:
+            raise ValueError(f"seed must be below 2**64, as torch's generators want it, got {self.seed!r}")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr must be above 0 (0.003 is a good first try), got {self.lr!r}")
         if not 0 <= self.weight_decay < math.inf:
