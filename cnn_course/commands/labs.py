@@ -1,8 +1,10 @@
 """`cnn-course labs check LAB`: a student runs a lab's visible tests as the grader will."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from cnn_course.errors import SandboxError
 from cnn_course.files.course_files import repository
 
 HELP = "for students: run a lab's visible tests as the grader will"
@@ -17,6 +19,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> int:
-    from cnn_course.commands.check_lab import check_lab
+    """Print one line for each visible test, and what it says; return 0 if all pass, else 1.
 
-    return check_lab(repository() / "labs", args.lab, args.notebook)
+    The tests come from the released lab; of the notebook only the solution cells are taken. It runs in the grader's
+    sandbox where there is one. Raises GradeError or SubmissionError.
+    """
+    from cnn_course.grading.judging.judge import Judge
+    from cnn_course.grading.judging.submission import read
+    from cnn_course.grading.lab import Lab
+    from cnn_course.grading.sandbox import bubblewrap
+
+    lab = Lab.find(repository() / "labs", args.lab, "release")
+    submission = read(args.notebook or lab.file, lab.master)
+    try:
+        bubblewrap.check()
+        sandboxed = True
+    except SandboxError:
+        sandboxed = False  # it is the student's own code on the student's own machine
+    with Judge(lab, sandboxed=sandboxed) as judge:
+        result = judge(submission)
+    for note in result.notes:
+        print(note)
+    visible = [cell for cell in result.cells if not cell.name.endswith("-hidden")]
+    for cell in visible:
+        state = "to be read by a person" if cell.points is None else "ok" if not cell.message else "FAILS"
+        print(f"{cell.name:24s} {cell.most:4g} points  {state}")
+        for line in [*cell.message.split("\n"), *cell.lines] if cell.message else []:
+            print(f"    {line}")
+    wrong = [cell for cell in visible if cell.message]
+    hidden = sum(cell.most for cell in result.cells if cell.name.endswith("-hidden"))
+    passed = len(visible) - len(wrong)
+    print(f"{passed} of {len(visible)} visible tests pass; hidden tests ({hidden:g} points) run when graded")
+    if not sandboxed:
+        print("(without the grader's sandbox: bubblewrap does not start here)", file=sys.stderr)
+    return 1 if wrong else 0
