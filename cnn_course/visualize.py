@@ -19,9 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from cnn_course.appearance import colours
+from cnn_course.appearance.pictures import quick_png
+
 STYLE = Path(__file__).parent / "appearance" / "course.mplstyle"
 SIGNED_CMAP = "RdBu_r"
-ORANGE = "#E69F00"
+ORANGE = colours.ORANGE  # for the frames that a lecture draws itself
 
 
 def use_style() -> None:
@@ -36,7 +39,12 @@ def style() -> AbstractContextManager:
 
 @functools.cache
 def _settings() -> matplotlib.RcParams:
-    return matplotlib.rc_params_from_file(STYLE, use_default_template=False)
+    settings = matplotlib.rc_params_from_file(STYLE, use_default_template=False)
+    names = ("axes.labelcolor", "text.color", "xtick.labelcolor", "ytick.labelcolor")
+    settings.update(dict.fromkeys(names, colours.INK))
+    settings.update(dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), colours.AXIS))
+    settings.update({"axes.prop_cycle": plt.cycler(color=colours.CYCLE), "grid.color": colours.GRID})
+    return settings
 
 
 def png(fig: Figure, *, small: bool = True) -> bytes:
@@ -48,12 +56,8 @@ def png(fig: Figure, *, small: bool = True) -> bytes:
     # `savefig` draws a figure with automatic layout twice; once is enough to read its pixels.
     canvas = FigureCanvasAgg(fig)
     canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    if small:
-        return shrink(picture)
-    raw = io.BytesIO()
-    picture.save(raw, format="png", compress_level=1)
-    return raw.getvalue()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    return shrink(Image.fromarray(pixels)) if small else quick_png(pixels)
 
 
 def shrink(picture: Image.Image) -> bytes:
@@ -182,18 +186,18 @@ def matrix(
     for r in range(rows):
         for c in range(columns):
             grey = muted is not None and bool(np.atleast_2d(muted)[r, c])
-            face = "#f1f1f1" if grey else "none"
-            ax.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, facecolor=face, edgecolor="#b5b5b5", linewidth=0.8))
+            face = colours.CELL_MUTED if grey else "none"
+            corner = (c - 0.5, r - 0.5)
+            ax.add_patch(Rectangle(corner, 1, 1, facecolor=face, edgecolor=colours.CELL_LINE, linewidth=0.8))
             if not np.isnan(values[r, c]):
                 white = shade and abs(values[r, c]) > 0.7 * limit
-                color = "#8a8a8a" if grey else "white" if white else "#222222"
+                color = colours.INK_MUTED if grey else "white" if white else colours.INK
                 text = written(values[r, c], fmt)
                 ax.text(c, r, text, ha="center", va="center", fontsize=fontsize, color=color)
     frames = [highlight] if len(highlight) and np.ndim(highlight[0]) == 0 else highlight
     for top, left, height, width in frames:
-        ax.add_patch(
-            Rectangle((left - 0.5, top - 0.5), width, height, facecolor=ORANGE + "40", edgecolor=ORANGE, linewidth=2.5)
-        )
+        corner, fill, edge = (left - 0.5, top - 0.5), colours.WINDOW_FILL, colours.WINDOW
+        ax.add_patch(Rectangle(corner, width, height, facecolor=fill, edgecolor=edge, linewidth=2.5))
     ax.set(xlim=(-0.56, columns - 0.44), ylim=(rows - 0.44, -0.56), aspect="equal")
     return _bare(ax, title)
 
@@ -281,7 +285,7 @@ def bars(
         values = np.atleast_1d(np.asarray(values, dtype=float))
         ax.barh(row, values.mean(), height=0.62, color=f"C{row % 8}", alpha=0.85, label=label)
         if len(values) > 1:
-            ax.plot(values, np.full(len(values), row), "o", color="#222222", markersize=3.5)
+            ax.plot(values, np.full(len(values), row), "o", color=colours.INK, markersize=3.5)
         end = max(float(values.max()), 0.0)
         ax.text(end + 0.02 * abs(right), row, f"{values.mean():{fmt}}", va="center", fontsize=10)
     ax.set_yticks(range(len(series)), list(series))

@@ -4,10 +4,13 @@ A widget on its own stores nothing that can be seen without a kernel. `StaticFir
 displays, and keeps no widget at all where CNN_COURSE_WIDGETS is 0.
 """
 
+import json
 import os
 from pathlib import Path
 
 import anywidget
+
+from cnn_course.appearance import colours
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 FOLDER = Path(__file__).parent
@@ -21,14 +24,20 @@ def enabled() -> bool:
 def module(file: str) -> str:
     """The browser module of a view: the .js file beside the view's own `file`, after what all views share.
 
-    A module sent to the browser cannot import its neighbour, so the texts are joined.
+    A module sent to the browser cannot import its neighbour, so the texts are joined: colours, `shared.js`, view.
     """
-    return "\n".join((text("shared.js"), Path(file).with_suffix(".js").read_text(encoding="utf-8")))
+    named = f"const COLOURS = Object.freeze({json.dumps(colours.constants())});"
+    return "\n".join((named, text("shared.js"), Path(file).with_suffix(".js").read_text(encoding="utf-8")))
 
 
 def styles(file: str) -> str:
     """The style sheet of a view that has one of its own: the .css file beside `file`, after what all views share."""
-    return "\n".join((text("views.css"), Path(file).with_suffix(".css").read_text(encoding="utf-8")))
+    return "\n".join((shared_styles(), Path(file).with_suffix(".css").read_text(encoding="utf-8")))
+
+
+def shared_styles() -> str:
+    """The style sheet of every view: the colours by name, and the rules that use them."""
+    return "\n".join((colours.custom_properties(), text("views.css")))
 
 
 def text(name: str) -> str:
@@ -42,7 +51,7 @@ class StaticFirst(anywidget.AnyWidget):
     A view gives its _esm and `static_bundle() -> (data, metadata)` by MIME type, the same on every run.
     """
 
-    _css = text("views.css")
+    _css = shared_styles()
 
     def open(self) -> None:
         if enabled():

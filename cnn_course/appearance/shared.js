@@ -1,5 +1,5 @@
 // Helpers of every view. Python puts this text before the text of a view, because a module that comes from the kernel
-// cannot import its neighbour.
+// cannot import its neighbour, and before this text the constant COLOURS, made of colours.py.
 
 // JupyterLab's one-key shortcuts (x cuts a cell!) must not fire while a student works in a view. The element that has the
 // focus is asked for this attribute; its parents come too late.
@@ -48,23 +48,31 @@ function bindPicture(model, root, img, trait) {
     url = next;
     countPicture(root);
   }
-  model.on(`change:${trait}`, update);
-  update();
+  const end = follow(model, trait, update);
   return () => {
-    model.off(`change:${trait}`, update);
+    end();
     if (url) URL.revokeObjectURL(url);
   };
 }
 
-/** Keep a line of text equal to a trait, hidden while it is empty. */
-function bindText(model, node, trait) {
-  const update = () => {
-    node.textContent = model.get(trait) || "";
-    node.hidden = !node.textContent;
-  };
+/** Call `update` now and whenever the trait changes; what comes back ends that. */
+function follow(model, trait, update) {
   model.on(`change:${trait}`, update);
   update();
   return () => model.off(`change:${trait}`, update);
+}
+
+/** Keep a line of text equal to a trait, hidden while it is empty. */
+function bindText(model, node, trait) {
+  return follow(model, trait, () => {
+    node.textContent = model.get(trait) || "";
+    node.hidden = !node.textContent;
+  });
+}
+
+/** PNG bytes as something that a canvas can draw, once they are decoded. */
+function decoded(bytes) {
+  return createImageBitmap(new Blob([bytes], { type: "image/png" }));
 }
 
 /** Tell Python. ipywidgets keeps one message under way and sends only the latest value after it: that is the throttle
@@ -85,19 +93,31 @@ function written(value, digits) {
   return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212");
 }
 
+/** One of COLOURS, letting through what is below it: alpha 0 is invisible, 1 is opaque. */
+function faded(colour, alpha) {
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  return `rgba(${r}, ${g}, ${b}, ${alpha})`;
+}
+
 let uniqueIds = 0;
 function uniqueId() {
   uniqueIds += 1;
   return `cnn-${uniqueIds}-${Math.random().toString(36).slice(2, 8)}`;
 }
 
-/** Empty a square canvas of `size` pixels plus a margin on all sides, sharp on any screen; returns its context. */
-function emptyGrid(canvas, size, margin) {
+/** Give a canvas this size in pixels of the page and empty it, sharp on any screen; returns its context. */
+function emptyCanvas(canvas, width, height) {
   const scale = window.devicePixelRatio || 1;
-  canvas.width = canvas.height = (size + 2 * margin) * scale;
-  canvas.style.width = canvas.style.height = `${size + 2 * margin}px`;
+  [canvas.width, canvas.height] = [width * scale, height * scale];
+  [canvas.style.width, canvas.style.height] = [`${width}px`, `${height}px`];
   const context = canvas.getContext("2d");
   context.scale(scale, scale);
+  return context;
+}
+
+/** Empty a square canvas of `size` pixels plus a margin on all sides; returns its context. */
+function emptyGrid(canvas, size, margin) {
+  const context = emptyCanvas(canvas, size + 2 * margin, size + 2 * margin);
   context.translate(margin, margin);
   context.textAlign = "center";
   context.textBaseline = "middle";

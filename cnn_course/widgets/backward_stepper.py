@@ -7,8 +7,9 @@ from matplotlib.transforms import Affine2D, Transform
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import convolution
+from cnn_course.appearance import colours
 from cnn_course.arguments.integers import integer, pair
-from cnn_course.visualize import ORANGE, written
+from cnn_course.visualize import written
 from cnn_course.widgets.explore import Explore, explore
 
 MOST_CELLS = 6  # to a side: more cannot be read
@@ -128,16 +129,16 @@ def _grid(
     """One array as cells with numbers, its top left corner at (left, 0). All cells are one artist: that is fast."""
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
     corners = [square + (left + c, r) for r, c in np.ndindex(values.shape)]
-    faces = ["#f1f1f1" if grey is not None and grey[place] else "white" for place in np.ndindex(values.shape)]
-    sheet = PolyCollection(corners, facecolors=faces, edgecolors="#b5b5b5", linewidths=0.8, transform=transform)
+    faces = [colours.CELL_MUTED if grey is not None and grey[place] else "white" for place in np.ndindex(values.shape)]
+    sheet = PolyCollection(corners, facecolors=faces, edgecolors=colours.CELL_LINE, linewidths=0.8, transform=transform)
     fig.add_artist(sheet)
     if frame is not None:
         top, start, height, width = frame
         place = square * (width, height) + (left + start, top)
-        colors = {"facecolors": ORANGE + "40", "edgecolors": ORANGE, "linewidths": 2.5}
-        fig.add_artist(PolyCollection([place], transform=transform, **colors))
+        fill, edge = colours.WINDOW_FILL, colours.WINDOW
+        fig.add_artist(PolyCollection([place], facecolors=fill, edgecolors=edge, linewidths=2.5, transform=transform))
     fig.text(left, -0.35, name, fontweight="bold", va="bottom", fontsize=11, transform=transform)
     style = {"ha": "center", "va": "center", "fontsize": fontsize, "parse_math": False, "transform": transform}
     for (r, c), value in np.ndenumerate(values):
-        color = "#8a8a8a" if grey is not None and grey[r, c] else "#222222"
+        color = colours.INK_MUTED if grey is not None and grey[r, c] else colours.INK
         fig.text(left + c + 0.5, r + 0.5, written(value, fmt), color=color, **style)

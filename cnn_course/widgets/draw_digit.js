@@ -62,13 +62,13 @@ function render({ model, el }) {
 
   /** The strokes, thick and white; or the example as it is. */
   function drawCanvas() {
-    pen.fillStyle = "#000";
+    pen.fillStyle = "black";
     pen.fillRect(0, 0, SIZE, SIZE);
     keys.forEach((key, i) => key.setAttribute("aria-pressed", String(i === shown.example)));
     const what = shown.example < 0 ? `Your drawing, ${strokes.length} strokes` : `The example ${model.get("names")[shown.example]}`;
     canvas.setAttribute("aria-label", `${what}. Digit keys show examples, Delete clears.`);
     if (shown.example >= 0) pen.drawImage(seen, 0, 0, SIZE, SIZE);
-    Object.assign(pen, { strokeStyle: "#fff", lineWidth: 22, lineCap: "round", lineJoin: "round" });
+    Object.assign(pen, { strokeStyle: "white", lineWidth: 22, lineCap: "round", lineJoin: "round" });
     for (const stroke of strokes) {
       pen.beginPath();
       pen.moveTo(stroke[0], stroke[1]);

@@ -27,36 +27,32 @@ function render({ model, el }) {
     return cell;
   });
 
-  function follow(trait, update) {
-    model.on(`change:${trait}`, update);
-    ends.push(() => model.off(`change:${trait}`, update));
-    update();
-  }
+  const keep = (trait, update) => ends.push(follow(model, trait, update));
 
   function list(label, trait, optionsTrait) {
     const id = uniqueId();
     const select = h("select", { id, "data-control": trait },
       ...model.get(optionsTrait).map((name) => h("option", { value: name }, name)));
     select.addEventListener("change", () => send(model, { [trait]: select.value }));
-    follow(trait, () => { select.value = model.get(trait); });
+    keep(trait, () => { select.value = model.get(trait); });
     return h("span", { class: "cnn-field" }, h("label", { for: id }, label), select);
   }
 
   const normalise = h("input", { type: "checkbox", "data-control": "normalise" });
   normalise.addEventListener("change", () => send(model, { normalise: normalise.checked }));
-  follow("normalise", () => { normalise.checked = model.get("normalise"); });
-  follow("cells", () => model.get("cells").forEach((text, i) => {
+  keep("normalise", () => { normalise.checked = model.get("normalise"); });
+  keep("cells", () => model.get("cells").forEach((text, i) => {
     // What is being typed is left alone: "1." must not turn into "1".
     if (cells[i].value !== text && (document.activeElement !== cells[i] || model.get("preset") !== "your own")) cells[i].value = text;
   }));
-  follow("bad", () => cells.forEach((cell, i) => cell.setAttribute("aria-invalid", String(model.get("bad").includes(i)))));
+  keep("bad", () => cells.forEach((cell, i) => cell.setAttribute("aria-invalid", String(model.get("bad").includes(i)))));
 
   const original = h("img", { alt: "the photograph before filtering", draggable: "false" });
   const result = h("img", { alt: "the photograph after filtering", draggable: "false" });
   const summary = h("p", { class: "cnn-summary", role: "status" });
   const error = h("p", { class: "cnn-error", role: "alert" });
   const shownAs = h("figcaption");
-  follow("shown_as", () => { shownAs.textContent = `Result, ${model.get("shown_as")}`; });
+  keep("shown_as", () => { shownAs.textContent = `Result, ${model.get("shown_as")}`; });
   const uncounted = { dataset: { pictures: "0" } };
   ends.push(bindPicture(model, uncounted, original, "original"), bindPicture(model, root, result, "result"));
   ends.push(bindText(model, summary, "summary"), bindText(model, error, "error"));

@@ -11,6 +11,7 @@ from PIL import Image
 
 from cnn_course import filters, images, visualize
 from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.appearance.pictures import eight_bit, quick_png
 
 OWN = "your own"
 MODES = ("automatic", "clipped to 0 to 1", "signed: grey is zero")
@@ -82,7 +83,7 @@ class KernelDesigner(StaticFirst):
         if self.photograph not in images.PHOTOGRAPHS:
             raise ValueError(f"there is no photograph {self.photograph!r}: choose from {', '.join(images.PHOTOGRAPHS)}")
         self._photo = images.photograph(self.photograph, size=self._size, gray=self._gray)
-        self.original = _encode(self._photo)
+        self.original = quick_png(eight_bit(self._photo))
 
     def _filter(self) -> None:
         kernel = self.kernel()
@@ -97,19 +98,21 @@ class KernelDesigner(StaticFirst):
         if signed:
             limit = float(np.abs(filtered).max()) or 1.0
             shown = filtered / (2 * limit) + 0.5
-            note = f"Black is {_text(-limit)}, mid grey is 0, white is {_text(limit)}."
+            note = f"Black is {_short_number(-limit)}, mid grey is 0, white is {_short_number(limit)}."
         else:
             shown = filtered
             outside = float(np.mean((filtered < -1e-9) | (filtered > 1 + 1e-9)))
             note = f"{100 * outside:.1f} % of the values lie outside 0 to 1 and are clipped."
         total = sum(_number(text) for text in self.cells)
         if self.normalise:
-            scaled = f", divided by it: {_text(kernel.sum())}" if abs(total) > 1e-9 else ": nothing to divide by"
+            scaled = (
+                f", divided by it: {_short_number(kernel.sum())}" if abs(total) > 1e-9 else ": nothing to divide by"
+            )
         else:
             scaled = ""
-        low, high = _text(float(filtered.min())), _text(float(filtered.max()))
-        self.summary = f"Sum of the kernel: {_text(total)}{scaled}. Result from {low} to {high}. {note}"
-        self.result = _encode(shown)
+        low, high = _short_number(float(filtered.min())), _short_number(float(filtered.max()))
+        self.summary = f"Sum of the kernel: {_short_number(total)}{scaled}. Result from {low} to {high}. {note}"
+        self.result = quick_png(eight_bit(shown))
         names = [name for name, preset in filters.PRESETS.items() if _cells(preset) == list(self.cells)]
         if self.preset not in names:
             self.preset = names[0] if names else OWN
@@ -166,15 +169,8 @@ def _cell(value: float) -> str:
     return f"{value:g}" if simple.denominator in (1, 2, 4, 5, 10) else str(simple)
 
 
-def _text(value: float) -> str:
+def _short_number(value: float) -> str:
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}") if abs(value) > 1e-9 else "0"
-
-
-def _encode(picture: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    pixels = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(out, format="png", compress_level=1)
-    return out.getvalue()
 
 
 def _static(view: KernelDesigner) -> bytes:

@@ -5,8 +5,7 @@ const BOX = 380; // pixels to a side of the matrix
 
 /** Red above zero, blue below, as in the figures of the course; white is zero. */
 function colour(value, limit) {
-  const [r, g, b] = value > 0 ? [178, 24, 43] : [33, 102, 172];
-  return `rgba(${r}, ${g}, ${b}, ${(0.75 * Math.abs(value)) / limit})`;
+  return faded(value > 0 ? COLOURS.POSITIVE : COLOURS.NEGATIVE, (0.75 * Math.abs(value)) / limit);
 }
 
 function render({ model, el }) {
@@ -52,18 +51,18 @@ function render({ model, el }) {
     const context = emptyGrid(canvas, cell * side, 2);
     map.forEach((line, r) => line.forEach((tap, c) => {
       const [x, y] = [c * cell, r * cell];
-      context.fillStyle = tap < 0 ? "#f4f4f4" : colour(cells[tap], limit);
+      context.fillStyle = tap < 0 ? COLOURS.CELL_MUTED : colour(cells[tap], limit);
       context.fillRect(x, y, cell, cell);
       context.lineWidth = 0.5;
-      context.strokeStyle = "#cccccc";
+      context.strokeStyle = COLOURS.MATRIX_LINE;
       context.strokeRect(x, y, cell, cell);
       if (side > readable) return;
       const text = String(Number((tap < 0 ? 0 : cells[tap]).toFixed(2))).replace("-", "\u2212");
       context.font = `${tap === chosen ? "bold " : ""}${Math.min(14, (1.3 * cell) / Math.max(text.length, 2))}px system-ui, sans-serif`;
-      context.fillStyle = tap < 0 ? "#8a8a8a" : Math.abs(cells[tap]) > 0.7 * limit ? "#ffffff" : "#222222";
+      context.fillStyle = tap < 0 ? COLOURS.INK_MUTED : Math.abs(cells[tap]) > 0.7 * limit ? "white" : COLOURS.INK;
       context.fillText(text, x + cell / 2, y + cell / 2 + 1);
     }));
-    context.strokeStyle = "#666666";
+    context.strokeStyle = COLOURS.BLOCK_LINE;
     context.lineWidth = 1;
     for (let at = row; !flat && at < side; at += row) {
       context.strokeRect(0, at * cell, side * cell, 0);
@@ -73,12 +72,12 @@ function render({ model, el }) {
     map.forEach((line, r) => line.forEach((tap, c) => {
       if (tap !== chosen) return;
       stands += 1;
-      context.strokeStyle = "#e69f00";
+      context.strokeStyle = COLOURS.WINDOW;
       context.lineWidth = Math.max(2, cell / 9);
       context.strokeRect(c * cell + 1.5, r * cell + 1.5, cell - 3, cell - 3);
     }));
     inputs.forEach((input, i) => {
-      input.style.outline = i === chosen ? "3px solid #e69f00" : "";
+      input.style.outline = i === chosen ? `3px solid ${COLOURS.WINDOW}` : "";
       if (document.activeElement !== input) input.value = cells[i];
     });
     border.value = model.get("border");

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from cnn_course import toeplitz, visualize
+from cnn_course.appearance import colours
 from cnn_course.appearance.live import StaticFirst, module
 
 MOST_PIXELS = 36  # a matrix with more rows cannot be taken in
@@ -125,9 +126,9 @@ def _colours(ax: Axes, a: np.ndarray, block: int, title: str, marked: list) -> N
     """A matrix too large for numbers: colours, lines between the blocks, and frames round the marked entries."""
     visualize.heatmap(ax, a, title=title, signed=True, colorbar=False)
     for at in range(block, len(a), block):
-        ax.axhline(at - 0.5, color="#8a8a8a", linewidth=0.7)
-        ax.axvline(at - 0.5, color="#8a8a8a", linewidth=0.7)
+        ax.axhline(at - 0.5, color=colours.INK_MUTED, linewidth=0.7)
+        ax.axvline(at - 0.5, color=colours.INK_MUTED, linewidth=0.7)
     rows, columns = zip(*[(row, column) for row, column, _, _ in marked], strict=True)
-    ax.plot(columns, rows, "s", markersize=5.5, markerfacecolor="none", markeredgecolor="#222222", markeredgewidth=1.5)
+    ax.plot(columns, rows, "s", ms=5.5, markerfacecolor="none", markeredgecolor=colours.INK, markeredgewidth=1.5)
     ticks = range(0, len(a), block)
     ax.set(xlabel="input pixel", ylabel="output pixel", xticks=ticks, yticks=ticks)

@@ -41,12 +41,10 @@ function render({ model, el }) {
     });
   }
 
-  const decode = (bytes) => createImageBitmap(new Blob([bytes], { type: "image/png" }));
-
   /** What the models saw, once they have answered; an answer to an older position is not drawn over a newer one. */
   async function drawSeen() {
     const seen = model.get("seen").join();
-    const bitmap = await decode(model.get("picture"));
+    const bitmap = await decoded(model.get("picture"));
     if (seen !== shift.join()) return;
     pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     root.dataset.shift = seen;
@@ -121,7 +119,7 @@ function render({ model, el }) {
   describe();
   drawScores();
   drawSeen();
-  decode(model.get("unmoved")).then((bitmap) => { unmoved = bitmap; });
+  decoded(model.get("unmoved")).then((bitmap) => { unmoved = bitmap; });
   return () => {
     model.off("change:scores", drawScores);
     model.off("change:seen", drawSeen);

@@ -1,15 +1,14 @@
 """object_mover(image, predictors, classes): drag an object over the picture and watch what each model says."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import traitlets
 from matplotlib.figure import Figure
-from PIL import Image
 
 from cnn_course import images, visualize
 from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.appearance.pictures import eight_bit, quick_png
 
 
 class ObjectMover(StaticFirst):
@@ -34,7 +33,7 @@ class ObjectMover(StaticFirst):
         super().__init__(size=list(image.shape[-2:]), **traits)
         self.picture, self.scores = self._ask([0, 0])
         self.unmoved = self.picture
-        level = int(_pixels(np.full((1, 1, 1), fill, image.dtype))[0, 0])
+        level = int(eight_bit(np.full(1, fill, image.dtype))[0])
         self.background = f"rgb({level} {level} {level})"
         self._static = _static(self)
         self.observe(self._on_shift, "shift")
@@ -65,7 +64,7 @@ class ObjectMover(StaticFirst):
                     "right": None if self.true_class is None else best == self.true_class,
                 }
             )
-        return _encode(moved[0]), scores
+        return quick_png(images.to_hwc(eight_bit(moved))), scores
 
     def _on_shift(self, change: dict) -> None:
         with self.hold_sync():
@@ -121,25 +120,12 @@ def object_mover(
     )  # fmt: skip
 
 
-def _pixels(image: np.ndarray) -> np.ndarray:
-    """(C, H, W) as uint8 (H, W) or (H, W, 3)."""
-    if image.dtype != np.uint8:
-        image = np.round(np.clip(image.astype(float), 0, 1) * 255).astype(np.uint8)
-    return images.to_hwc(image) if len(image) == 3 else image[0]
-
-
-def _encode(image: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(_pixels(image))).save(out, format="png", compress_level=1)
-    return out.getvalue()
-
-
 def _static(view: ObjectMover) -> bytes:
     height = max(2.6, 0.55 * len(view.scores) + 1.2)
     with visualize.style():
         fig = Figure(figsize=(8.6, height))
         left, right = fig.subplots(1, 2, width_ratios=[1, 1.6])
-        visualize.image(left, _pixels(view._image[0]), "the object, where it was")
+        visualize.image(left, images.to_hwc(eight_bit(view._image)), "the object, where it was")
         rows = {}
         for score in view.scores:
             verdict = f"says {score['top']}"

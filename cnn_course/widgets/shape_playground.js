@@ -65,10 +65,10 @@ function render({ model, el }) {
       const count = uses[r] * uses[c];
       const real = inside(r) && inside(c);
       const marked = tap(r, at[0] * stride) && tap(c, at[1] * stride);
-      context.fillStyle = real ? `rgba(0, 114, 178, ${(0.5 * count) / most})` : "#eeeeee";
-      if (marked) context.fillStyle = real ? "#f3c86b" : "#f6dfae";
+      context.fillStyle = real ? faded(COLOURS.BLUE, (0.5 * count) / most) : COLOURS.CELL_MUTED;
+      if (marked) context.fillStyle = real ? COLOURS.WINDOW_OUTPUT : COLOURS.WINDOW_PADDING;
       context.fillRect(x, y, cell, cell);
-      context.strokeStyle = marked ? "#9a5b00" : "#b5b5b5";
+      context.strokeStyle = marked ? COLOURS.WINDOW_LINE : COLOURS.CELL_LINE;
       context.lineWidth = marked ? 1.5 : 0.6;
       if (cell > 5 || marked) context.strokeRect(x + 0.5, y + 0.5, cell - 1, cell - 1);
       if (real && !count) { // never looked at: crossed out
@@ -77,18 +77,18 @@ function render({ model, el }) {
         context.lineTo(x + cell * 0.8, y + cell * 0.8);
         context.moveTo(x + cell * 0.8, y + cell * 0.2);
         context.lineTo(x + cell * 0.2, y + cell * 0.8);
-        context.strokeStyle = "#b34700";
+        context.strokeStyle = COLOURS.UNUSED;
         context.stroke();
       } else if (cell >= 15) {
-        context.fillStyle = real || marked ? "#222222" : "#767676";
+        context.fillStyle = real || marked ? COLOURS.INK : COLOURS.INK_PADDING;
         context.fillText(String(count), x + cell / 2, y + cell / 2 + 1);
       }
     });
     drawGrid(output, out, cell, (context, x, y, r, c) => {
       const here = r === at[0] && c === at[1];
-      context.fillStyle = here ? "#f3c86b" : "#ffffff";
+      context.fillStyle = here ? COLOURS.WINDOW_OUTPUT : "white";
       context.fillRect(x, y, cell, cell);
-      context.strokeStyle = here ? "#9a5b00" : "#b5b5b5";
+      context.strokeStyle = here ? COLOURS.WINDOW_LINE : COLOURS.CELL_LINE;
       context.lineWidth = here ? 2 : 0.6;
       context.strokeRect(x + 0.5, y + 0.5, cell - 1, cell - 1);
     });
@@ -121,21 +121,21 @@ function render({ model, el }) {
 
   const fade = () => { panels.style.opacity = lines.style.opacity = model.get("error") ? "0.35" : ""; };
   // While a student holds a slider, an answer to an older position must not pull it back.
-  const follow = () => Object.entries(model.get("values")).forEach(([name, value]) => {
+  const showValues = () => Object.entries(model.get("values")).forEach(([name, value]) => {
     if (document.activeElement !== controls[name].slider) controls[name].set(value);
   });
   root.append(grid, error, panels, lines, h("p", { class: "cnn-hint" },
     "Move over the output, or use the arrow keys there: the window of that cell is marked. A crossed pixel is never used."));
   model.on("change:result", draw);
   model.on("change:error", fade);
-  model.on("change:values", follow);
+  model.on("change:values", showValues);
   const end = bindText(model, error, "error");
   draw();
   fade();
   return () => {
     model.off("change:result", draw);
     model.off("change:error", fade);
-    model.off("change:values", follow);
+    model.off("change:values", showValues);
     end();
   };
 }

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cnn_course import visualize
+from cnn_course.appearance import colours
 from cnn_course.appearance.live import StaticFirst, module
 from cnn_course.arguments.integers import integer
 from cnn_course.arithmetic import conv_macs, conv_parameters
@@ -146,5 +147,5 @@ def _grid(ax: Axes, values: np.ndarray, muted: np.ndarray | None, frames: list, 
     ax.set_axis_off()
     ax.set_title(title)
     for top, left, height, width in [(0, 0, *values.shape), *frames]:
-        color = visualize.ORANGE if height < len(values) else "#b5b5b5"
+        color = colours.WINDOW if height < len(values) else colours.CELL_LINE
         ax.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=color, linewidth=2))

@@ -2,7 +2,6 @@
 
 function render({ model, el }) {
   const root = makeRoot(el, "stack-builder", "Stack builder");
-  const ends = [];
   const size = model.get("size");
   const margin = Math.round(size / 5); // of the world around the photograph, where padding is
   const scale = 380 / (size + 2 * margin);
@@ -31,22 +30,22 @@ function render({ model, el }) {
 
   function draw() {
     const { units, jump, field, centre, name } = row();
-    pen.fillStyle = "#d5d5d5";
+    pen.fillStyle = COLOURS.OUTSIDE;
     pen.fillRect(0, 0, canvas.width, canvas.height);
     if (photo) pen.drawImage(photo, margin * scale, margin * scale, size * scale, size * scale);
     if (jump * scale >= 14) {
       for (let y = 0; y < units; y += 1) {
         for (let x = 0; x < units; x += 1) {
-          pen.fillStyle = "#000a";
+          pen.fillStyle = COLOURS.UNIT_RIM;
           pen.fillRect(toCanvas(centre + x * jump) - 2, toCanvas(centre + y * jump) - 2, 4, 4);
-          pen.fillStyle = "#fff";
+          pen.fillStyle = "white";
           pen.fillRect(toCanvas(centre + x * jump) - 1, toCanvas(centre + y * jump) - 1, 2, 2);
         }
       }
     }
     const neighbour = unit[1] + 1 < units ? [unit[0], unit[1] + 1] : null;
-    if (neighbour) square(neighbour, row(), "#0072b2", [6, 4]);
-    square(unit, row(), "#e69f00", []);
+    if (neighbour) square(neighbour, row(), COLOURS.NEIGHBOUR, [6, 4]);
+    square(unit, row(), COLOURS.WINDOW, []);
     const [y, x] = unit.map((u) => centre + u * jump);
     const first = [y, x].map((c) => c - (field - 1) / 2);
     const outside = first.some((f) => f < 0 || f + field > size);
@@ -110,12 +109,6 @@ function render({ model, el }) {
     choose([unit[0] + by[0], unit[1] + by[1]]);
   });
 
-  function follow(trait, update) {
-    model.on(`change:${trait}`, update);
-    ends.push(() => model.off(`change:${trait}`, update));
-    update();
-  }
-
   root.append(
     h("div", { class: "cnn-row" }, block, add, remove, preset, h("label", { class: "cnn-check" }, padded, "pad the convolutions")),
     h("div", { class: "cnn-panels cnn-stack" },
@@ -124,10 +117,11 @@ function render({ model, el }) {
     summary, where, error,
     h("p", { class: "cnn-hint" }, "Orange: what the unit sees. Blue, dashed: its neighbour on the right, one jump further. Click the photograph or use the arrow keys to choose a unit; click a layer to look at it."),
   );
-  ends.push(bindText(model, summary, "summary"), bindText(model, error, "error"));
-  follow("rows", fill);
-  follow("padded", () => { padded.checked = model.get("padded"); });
-  createImageBitmap(new Blob([model.get("photo")], { type: "image/png" })).then((bitmap) => { photo = bitmap; draw(); });
+  const ends = [
+    bindText(model, summary, "summary"), bindText(model, error, "error"), follow(model, "rows", fill),
+    follow(model, "padded", () => { padded.checked = model.get("padded"); }),
+  ];
+  decoded(model.get("photo")).then((bitmap) => { photo = bitmap; draw(); });
   return () => ends.forEach((end) => end());
 }
 

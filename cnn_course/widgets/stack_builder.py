@@ -1,34 +1,41 @@
 """stack_builder(): put layers on each other and see, on a photograph, how far a unit of each layer sees."""
 
-import io
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 from cnn_course import images, stacks, visualize
+from cnn_course.appearance import colours
 from cnn_course.appearance.live import StaticFirst, module, styles
+from cnn_course.appearance.pictures import eight_bit, quick_png
 from cnn_course.inspection.layer_table import Table
 
 CHANNELS = 64
 MOST_LAYERS = 24
 
-# What can be added: (k, stride, dilation) of a convolution, (k, stride) of a pool.
-BLOCKS = {
-    "conv 3×3": (3, 1, 1),
-    "conv 5×5": (5, 1, 1),
-    "conv 7×7": (7, 1, 1),
-    "conv 1×1": (1, 1, 1),
-    "conv 3×3, stride 2": (3, 2, 1),
-    "conv 11×11, stride 4": (11, 4, 1),
-    "conv 3×3, dilation 2": (3, 1, 2),
-    "conv 3×3, dilation 4": (3, 1, 4),
-    "conv 3×3, dilation 8": (3, 1, 8),
-    "max pool 2×2": (2, 2),
-    "max pool 3×3, stride 2": (3, 2),
+
+def _conv(k: int, *, stride: int = 1, dilation: int = 1) -> stacks.Conv:
+    """Padded so that every pixel is the middle of a window; the view can take the padding away."""
+    return stacks.Conv(CHANNELS, k, stride=stride, padding=dilation * (k // 2), dilation=dilation)
+
+
+# What can be added.
+BLOCKS: dict[str, stacks.Conv | stacks.Pool] = {
+    "conv 3×3": _conv(3),
+    "conv 5×5": _conv(5),
+    "conv 7×7": _conv(7),
+    "conv 1×1": _conv(1),
+    "conv 3×3, stride 2": _conv(3, stride=2),
+    "conv 11×11, stride 4": _conv(11, stride=4),
+    "conv 3×3, dilation 2": _conv(3, dilation=2),
+    "conv 3×3, dilation 4": _conv(3, dilation=4),
+    "conv 3×3, dilation 8": _conv(3, dilation=8),
+    "max pool 2×2": stacks.Pool(2),
+    "max pool 3×3, stride 2": stacks.Pool(3, stride=2),
 }
 _C, _P, _Q = "conv 3×3", "max pool 2×2", "max pool 3×3, stride 2"
 PRESETS = {
@@ -60,7 +67,7 @@ class StackBuilder(StaticFirst):
     error = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, photograph: np.ndarray, **traits: object) -> None:
-        super().__init__(photo=_encode(photograph), size=len(photograph), **traits)
+        super().__init__(photo=quick_png(eight_bit(photograph)), size=len(photograph), **traits)
         self._set(self._table())
         self.alt = f"{self.alt} {self.summary}"
         self._static = _static(photograph, self._table())
@@ -75,14 +82,9 @@ class StackBuilder(StaticFirst):
         unknown = next((name for name in self.layers if name not in BLOCKS), None)
         if unknown is not None:
             raise ValueError(f"there is no layer {unknown!r}: choose from {', '.join(BLOCKS)}")
-        layers = []
-        for block in (BLOCKS[name] for name in self.layers):
-            if len(block) == 2:
-                layers.append(stacks.Pool(*block))
-            else:
-                k, stride, dilation = block
-                padding = dilation * (k // 2) if self.padded else 0
-                layers.append(stacks.Conv(CHANNELS, k, stride, padding, dilation))
+        layers = [BLOCKS[name] for name in self.layers]
+        if not self.padded:
+            layers = [dataclasses.replace(layer, padding=0) for layer in layers]
         return stacks.table(layers, (3, self.size, self.size))
 
     def _set(self, table: Table) -> None:
@@ -124,12 +126,6 @@ def stack_builder(
     return StackBuilder(picture, layers=list(layers), alt=what)
 
 
-def _encode(picture: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(np.round(picture * 255).astype(np.uint8)).save(out, format="png", compress_level=1)
-    return out.getvalue()
-
-
 def _static(picture: np.ndarray, table: Table) -> bytes:
     last = table[-1].axes[0]
     with visualize.style():
@@ -138,9 +134,10 @@ def _static(picture: np.ndarray, table: Table) -> bytes:
         # A still picture needs few greys, and a notebook stays small.
         visualize.image(left, np.round(picture * 11) / 11, f"field {last.field}, jump {last.jump} px")
         middle = last.left + (last.size // 2) * last.jump
-        for step, style in ((1, {"edgecolor": "C0", "linestyle": "--"}), (0, {"edgecolor": visualize.ORANGE})):
+        for step, colour, dashes in ((1, colours.NEIGHBOUR, "--"), (0, colours.WINDOW, "-")):
             corner = (middle + step * last.jump - 0.5, middle - 0.5)
-            left.add_patch(Rectangle(corner, last.field, last.field, facecolor="none", linewidth=2, **style))
+            style = {"edgecolor": colour, "linestyle": dashes, "linewidth": 2}
+            left.add_patch(Rectangle(corner, last.field, last.field, facecolor="none", **style))
         lines = [["layer", "units", "jump", "field"]] + [
             [row.layer.split(", 64")[0], str(row.axes[0].size), str(row.jump), str(row.field)] for row in table
         ]

@@ -6,7 +6,7 @@ const PANELS = [
   { what: "loss", label: "cross-entropy", parts: ["train_loss", "val_loss"] },
   { what: "accuracy", label: "share of right answers", parts: ["train_accuracy", "val_accuracy"] },
 ];
-const COLOURS = ["#0072b2", "#b36b00"]; // training, validation, on white
+const CURVES = [COLOURS.TRAINING, COLOURS.VALIDATION]; // of `parts`, in their order
 
 /** Round numbers from low to high, about four of them. */
 function ticks(low, high) {
@@ -33,12 +33,8 @@ function render({ model, el }) {
   const digits = (v) => (v === null || v === undefined ? "\u2013" : written(v, Math.abs(v) < 0.1 ? 4 : 3));
 
   function drawPanel(panel, rows) {
-    const scale = window.devicePixelRatio || 1;
     const { canvas } = panel;
-    [canvas.width, canvas.height] = [WIDE * scale, HIGH * scale];
-    [canvas.style.width, canvas.style.height] = [`${WIDE}px`, `${HIGH}px`];
-    const context = canvas.getContext("2d");
-    context.scale(scale, scale);
+    const context = emptyCanvas(canvas, WIDE, HIGH);
     context.font = "12px system-ui, sans-serif";
     const last = Math.max(model.get("epochs"), rows.length, 2);
     const isLog = panel.what === "loss" && log.checked;
@@ -51,8 +47,8 @@ function render({ model, el }) {
     if (high - low < 1e-6) [low, high] = [low - 0.5, high + 0.5];
     const x = (epoch) => LEFT + ((epoch - 1) / (last - 1)) * (WIDE - LEFT - RIGHT);
     const y = (v) => HIGH - BOTTOM - ((v - low) / (high - low)) * (HIGH - TOP - BOTTOM);
-    context.fillStyle = "#222222";
-    context.strokeStyle = "#e4e4e4";
+    context.fillStyle = COLOURS.INK;
+    context.strokeStyle = COLOURS.GRID;
     context.lineWidth = 1;
     const marks = isLog && high - low < 1 ? ticks(10 ** low, 10 ** high).filter((v) => v > 0).map(Math.log10) : ticks(low, high);
     context.textAlign = "right";
@@ -65,7 +61,7 @@ function render({ model, el }) {
     for (const epoch of ticks(1, last).map(Math.round)) context.fillText(epoch, x(epoch), HIGH - BOTTOM + 12);
     context.fillText("epoch", (LEFT + WIDE - RIGHT) / 2, HIGH - 8);
     panel.parts.forEach((part, i) => {
-      context.strokeStyle = context.fillStyle = COLOURS[i];
+      context.strokeStyle = context.fillStyle = CURVES[i];
       context.lineWidth = 2;
       context.setLineDash(i ? [6, 4] : []);
       context.beginPath();
@@ -127,8 +123,8 @@ function render({ model, el }) {
   if (title) root.append(h("p", { class: "cnn-title" }, title));
   root.append(
     h("div", { class: "cnn-row" },
-      h("span", { style: "color: var(--cnn-blue); font-weight: 600" }, "\u2014 training"),
-      h("span", { style: "color: var(--cnn-orange); font-weight: 600" }, "- - validation"),
+      h("span", { style: "color: var(--cnn-accent); font-weight: 600" }, "\u2014 training"),
+      h("span", { style: "color: var(--cnn-second); font-weight: 600" }, "- - validation"),
       h("label", { class: "cnn-check" }, log, "loss on a logarithmic scale")),
     h("div", { class: "cnn-panels" }, ...panels.map((panel) =>
       h("div", {}, h("h4", {}, panel.label), h("div", { class: "cnn-picture" }, panel.canvas), panel.said))),

@@ -1,7 +1,7 @@
 // Click a unit: the image made for it, the images that excite it most, and what it sees of them. Python made every
 // picture beforehand; the browser only cuts them out.
 
-const TILE = 44, GAP = 4, BIG = 84, PER_ROW = 8, ORANGE = "#e69f00";
+const TILE = 44, GAP = 4, BIG = 84, PER_ROW = 8;
 
 function render({ model, el }) {
   const root = makeRoot(el, "unit-browser", "Units and what excites them");
@@ -18,13 +18,7 @@ function render({ model, el }) {
 
   /** A context of this size, sharp on any screen, with hard pixels. */
   function prepare(canvas, w, tall) {
-    const scale = window.devicePixelRatio || 1;
-    canvas.width = w * scale;
-    canvas.height = tall * scale;
-    canvas.style.width = `${w}px`;
-    canvas.style.height = `${tall}px`;
-    const pen = canvas.getContext("2d");
-    pen.scale(scale, scale);
+    const pen = emptyCanvas(canvas, w, tall);
     pen.imageSmoothingEnabled = false;
     return pen;
   }
@@ -42,7 +36,7 @@ function render({ model, el }) {
   }
 
   function frame(pen, x, y, w, tall) {
-    pen.strokeStyle = ORANGE;
+    pen.strokeStyle = COLOURS.WINDOW;
     pen.lineWidth = 3;
     pen.strokeRect(x, y, w, tall);
   }
@@ -72,7 +66,7 @@ function render({ model, el }) {
       side.clip();
       frame(side, x + (box[1] / width) * BIG, y + (box[0] / height) * BIG, (box[3] / width) * BIG, (box[2] / height) * BIG);
       side.restore();
-      side.fillStyle = "#8886";
+      side.fillStyle = COLOURS.LINE_ON_ANY;
       side.fillRect(x, y + wide, BIG, BIG);
       tile(side, pool, image, x, y + wide, BIG, BIG, box);
     });
@@ -114,8 +108,7 @@ function render({ model, el }) {
     status,
     h("p", { class: "cnn-hint" }, "Click a unit, or use the arrow keys."),
   );
-  const decode = (bytes) => createImageBitmap(new Blob([bytes], { type: "image/png" }));
-  Promise.all([decode(model.get("pool")), ...model.get("sprites").map(decode)]).then(([first, ...rest]) => {
+  Promise.all([decoded(model.get("pool")), ...model.get("sprites").map(decoded)]).then(([first, ...rest]) => {
     [pool, sprites] = [first, rest];
     draw();
   });

@@ -1,18 +1,24 @@
 """unit_browser(model, layers, images): click a unit and see what excites it. All pictures are made beforehand."""
 
-import io
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from PIL import Image
-from torch import nn
 
-from cnn_course import interpret, visualize
+from cnn_course import visualize
+from cnn_course.appearance import colours
 from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.appearance.pictures import quick_png
+from cnn_course.images import to_hwc
+
+if TYPE_CHECKING:
+    from torch import nn
 
 COLUMNS = 16  # of the pictures that the browser cuts its tiles from
 MOST = 64  # units of a layer that are shown
@@ -53,6 +59,8 @@ def unit_browser(
     `interpret.maximise`. start: (layer, channel) shown first, by default the first channel of the last layer.
     Raises ValueError as `interpret.top_images` does, and for a start that is not shown; TypeError for other images.
     """
+    from cnn_course import interpret  # here, because the other views need no torch
+
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
         raise TypeError(f"unit_browser: images must be a NumPy array of uint8, not {getattr(images, 'dtype', images)}")
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(layers):
@@ -91,10 +99,6 @@ def unit_browser(
     )  # fmt: skip
 
 
-def _pixels(image: NDArray) -> NDArray:
-    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-
-
 def _sprite(tiles: NDArray) -> bytes:
     """Tiles (N, C, H, W) side by side, COLUMNS in a row, as PNG."""
     n, channels, height, width = tiles.shape
@@ -102,10 +106,7 @@ def _sprite(tiles: NDArray) -> bytes:
     canvas = np.zeros((rows * COLUMNS, channels, height, width), np.uint8)
     canvas[:n] = tiles
     grid = canvas.reshape(rows, COLUMNS, channels, height, width).transpose(2, 0, 3, 1, 4)
-    out = io.BytesIO()
-    whole = _pixels(grid.reshape(channels, rows * height, COLUMNS * width))
-    Image.fromarray(np.ascontiguousarray(whole)).save(out, format="png", compress_level=3)
-    return out.getvalue()
+    return quick_png(to_hwc(grid.reshape(channels, rows * height, COLUMNS * width)))
 
 
 def _static(shown: dict, layers: list, chosen: Sequence[int]) -> bytes:
@@ -119,13 +120,13 @@ def _static(shown: dict, layers: list, chosen: Sequence[int]) -> bytes:
         height, width = best.shape[2:]
         step = [n + max(1, width // 10) for n in (height, width)]
         corner = (unit % 8 * step[1] - 1, unit // 8 * step[0] - 1)
-        ax.add_patch(Rectangle(corner, width + 1, height + 1, fill=False, edgecolor=visualize.ORANGE, linewidth=2.5))
+        ax.add_patch(Rectangle(corner, width + 1, height + 1, fill=False, edgecolor=colours.WINDOW, linewidth=2.5))
         axes = right.subplots(2, len(top), squeeze=False)
         for column, entry in enumerate(top):
-            image = _pixels(pool[entry["image"]])
+            image = to_hwc(pool[entry["image"]])
             y, x, h, w = entry["box"]
             visualize.image(axes[0, column], image)
-            frame = Rectangle((x - 0.5, y - 0.5), w, h, fill=False, edgecolor=visualize.ORANGE, linewidth=2)
+            frame = Rectangle((x - 0.5, y - 0.5), w, h, fill=False, edgecolor=colours.WINDOW, linewidth=2)
             axes[0, column].add_patch(frame)
             axes[0, column].set_title(f"{entry['value']:.1f}", fontsize=9)
             visualize.image(axes[1, column], image[max(0, y) : y + h, max(0, x) : x + w])
