@@ -70,11 +70,16 @@ function renderNumber(root, data) {
   root.append(row, answer);
 }
 
+// The same kinds as KINDS of quiz.py: what each needs below its question.
+const KINDS = { choice: renderChoice, number: renderNumber };
+
 function render({ model, el }) {
   const data = model.get("data");
   const root = makeRoot(el, "quiz", "Quick check");
   root.append(h("p", { class: "cnn-question" }, h("strong", {}, "Quick check. "), ...withCode(data.question)));
-  (data.kind === "choice" ? renderChoice : renderNumber)(root, data);
+  if (Object.hasOwn(KINDS, data.kind)) KINDS[data.kind](root, data);
+  else root.append(h("p", { class: "cnn-error", role: "alert" },
+    `This quick check is of the kind \u201c${data.kind}\u201d, which quiz.js cannot show: it knows ${Object.keys(KINDS).join(", ")}.`));
 }
 
 export default { render };

@@ -5,6 +5,9 @@
 
 Text between backticks is shown as code. The answer is judged in the browser, so feedback comes at once even while the
 kernel trains a network, and nothing that a student does changes what the notebook stores.
+
+A new kind of question is a function like `choice`, which checks what it is given and makes the data; a function that
+draws them without a browser, with its name in KINDS below; and a function that draws them in one, in KINDS of quiz.js.
 """
 
 import html
@@ -21,15 +24,24 @@ LETTERS = "ABCDEFGH"
 
 
 class Quiz(StaticFirst):
-    """A quick check. `data` is what the browser needs: kind, question, options or answer, reasons."""
+    """A quick check. `data` is what KINDS needs here and in the browser: kind, question, options or answer, reasons.
+
+    Raises ValueError for a kind that is not in KINDS.
+    """
 
     _esm = module(__file__)
     data = traitlets.Dict().tag(sync=True)
 
     def static_bundle(self) -> tuple[dict, dict]:
-        draw = {"choice": _choice_static, "number": _number_static}[self.data["kind"]]
-        page, text = draw(self.data)
+        page, text = KINDS[self.data["kind"]](self.data)
         return {"text/html": page, "text/plain": text}, {}
+
+    @traitlets.validate("data")
+    def _of_a_known_kind(self, proposal: Mapping) -> dict:
+        data = proposal["value"]
+        if data.get("kind") not in KINDS:
+            raise ValueError(f"quiz: there is no quick check of the kind {data.get('kind')!r}, only {', '.join(KINDS)}")
+        return data
 
 
 def choice(question: str, options: Sequence[str], answer: str, why: Sequence[str] | Mapping[str, str]) -> Quiz:
@@ -41,7 +53,7 @@ def choice(question: str, options: Sequence[str], answer: str, why: Sequence[str
     Raises ValueError if the answer is not an option, an option comes twice or a reason is missing.
     """
     options = [str(option) for option in options]
-    _text("question", question)
+    _check_text("question", question)
     if not 2 <= len(options) <= len(LETTERS):
         raise ValueError(f"choice: {len(options)} options were given, but a question needs 2 to {len(LETTERS)}")
     if len(set(options)) < len(options):
@@ -63,7 +75,7 @@ def choice(question: str, options: Sequence[str], answer: str, why: Sequence[str
     else:
         reasons = list(why)
     for option, reason in zip(options, reasons, strict=True):
-        _text(f"the reason for {option!r}", reason)
+        _check_text(f"the reason for {option!r}", reason)
     return Quiz(
         data={
             "kind": "choice",
@@ -90,44 +102,44 @@ def number(
     shown to a student who types that number. A student may type 2408448, 2,408,448, 3/4 or 1e6.
     Raises ValueError if the answer is not finite, the tolerance is negative or a mistake would count as right.
     """
-    _text("question", question)
-    _text("why", why)
+    _check_text("question", question)
+    _check_text("why", why)
     if isinstance(answer, bool) or not isinstance(answer, Real) or not math.isfinite(answer):
         raise ValueError(f"number: the answer is {answer!r}, but it must be a finite number")
     if not isinstance(tolerance, Real) or not 0 <= tolerance < math.inf:
         raise ValueError(f"number: tolerance is {tolerance!r}, but it must be zero or a positive number")
     listed = []
     for wrong, reason in (mistakes or {}).items():
-        _text(f"the reason for the mistake {wrong}", reason)
+        _check_text(f"the reason for the mistake {wrong}", reason)
         if abs(wrong - answer) <= tolerance:
             raise ValueError(f"number: the mistake {wrong} would count as right (answer {answer}, +-{tolerance})")
-        listed.append([_plain(wrong), reason])
+        listed.append([_json_number(wrong), reason])
     return Quiz(
         data={
             "kind": "number",
             "question": question,
-            "answer": _plain(answer),
-            "shown": f"{_written(answer)}{f' {unit}' if unit else ''}",
+            "answer": _json_number(answer),
+            "shown": f"{_with_commas(answer)}{f' {unit}' if unit else ''}",
             "unit": unit,
-            "tolerance": _plain(tolerance),
+            "tolerance": _json_number(tolerance),
             "why": why,
             "mistakes": listed,
         }
     )
 
 
-def _text(name: str, value: object) -> None:
+def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"quiz: {name} is {value!r}, but it must be a text")
 
 
-def _plain(value: Real) -> int | float:
+def _json_number(value: Real) -> int | float:
     # NumPy numbers do not travel as JSON.
     return int(value) if float(value).is_integer() else float(value)
 
 
-def _written(value: Real) -> str:
-    value = _plain(value)
+def _with_commas(value: Real) -> str:
+    value = _json_number(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
@@ -161,3 +173,7 @@ def _number_static(data: dict) -> tuple[str, str]:
         f"<p>{_html(data['why'])}</p></details>"
     )
     return page, f"Quick check. {data['question']}\nAnswer: {data['shown']}. {data['why']}"
+
+
+# From each kind to what draws its data where there is no browser: (HTML, plain text).
+KINDS = {"choice": _choice_static, "number": _number_static}

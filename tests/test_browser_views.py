@@ -78,6 +78,10 @@ SOURCES = {
         from cnn_course import quiz
         display(quiz.choice("q", ["one", "two"], "two", ["too few", "as many as eyes"]))
         quiz.number("How many?", 2408448, "a product", mistakes={75: "that is the other network"})""",
+    "unknown-kind": """
+        from cnn_course import quiz
+        quiz.KINDS["guess"] = quiz.KINDS["number"]  # Python has learnt a kind of question that quiz.js has not
+        quiz.Quiz(data={"kind": "guess", "question": "q", "shown": "1", "why": "w"})""",
     "failing": """
         from cnn_course.widgets import explore
         def draw(ax, k):
@@ -328,3 +332,11 @@ def test_quick_checks_answer_at_once(shown):
         number.get_by_label("Your answer").fill(given)
         page.keyboard.press("Enter")
         assert said in number.inner_text()
+
+
+def test_a_quick_check_of_an_unknown_kind_says_so(shown):
+    root = shown("unknown-kind").locator("[data-view=quiz]")
+    assert "of the kind \u201cguess\u201d, which quiz.js cannot show: it knows choice, number." in (
+        root.get_by_role("alert").inner_text()
+    )
+    assert root.get_by_role("textbox").count() == root.get_by_role("button").count() == 0

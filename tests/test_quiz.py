@@ -93,3 +93,13 @@ def test_number_refuses(arguments, message):
 def test_number_refuses_a_mistake_that_is_right():
     with pytest.raises(ValueError, match="the mistake 10 would count as right"):
         quiz.number("q", 9, "w", 2, mistakes={10: "too many"})
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="no quick check of the kind 'guess', only choice, number"):
+        quiz.Quiz(data={"kind": "guess", "question": "q", "shown": "1", "why": "w"})
+
+
+def test_the_browser_knows_the_same_kinds():
+    (kinds,) = re.findall(r"const KINDS = \{(.*)\};", quiz.Quiz._esm)
+    assert re.findall(r"(\w+):", kinds) == list(quiz.KINDS)
