@@ -9,6 +9,7 @@ view of all windows, and `conv2d` lets a matrix product, or a faster algorithm, 
 """
 
 import math
+from typing import Literal, overload
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import fast_convolution
 from cnn_course.arguments.floats import same_float
-from cnn_course.array_engine.conv_arguments import Convolution, Padding, borders_of, check, output_size
+from cnn_course.array_engine.conv_arguments import Convolution, Padding, borders_of, checked, output_size
 
 __all__ = [
     "conv1d",
@@ -82,7 +83,7 @@ def conv2d_loops(
     groups: int = 1,
 ) -> NDArray[np.floating]:
     """`conv2d` as its definition says: one loop per index. Thousands of times slower; read it, do not use it."""
-    x, w, b, (sy, sx), borders, (dy, dx), groups, out = check(
+    x, w, b, (sy, sx), borders, (dy, dx), groups, out = checked(
         2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     x = np.pad(x, ((0, 0), (0, 0), *borders))
@@ -113,7 +114,7 @@ def conv2d_windows(
     groups: int = 1,
 ) -> NDArray[np.floating]:
     """`conv2d` without loops over pixels: a view of all windows, contracted with the kernels by `np.tensordot`."""
-    conv = check(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    conv = checked(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     seen = fast_convolution.windows(np.pad(conv.x, ((0, 0), (0, 0), *conv.borders)), conv)  # (N, C, kh, kw, OH, OW)
     if conv.out.size:
         parts = [
@@ -152,7 +153,7 @@ def conv2d(
 
     Raises ValueError for shapes and values that do not fit, TypeError for other dtypes and non-integers.
     """
-    conv = check(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    conv = checked(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, not {method!r}")
     if method == "winograd" and not _winograd_fits(conv):
@@ -174,7 +175,7 @@ def conv1d(
     groups: int = 1,
 ) -> NDArray[np.floating]:
     """`conv2d` along one axis: x (N, C, L), w (O, C / groups, k), b (O,); returns (N, O, OL)."""
-    return _compute(check(1, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups), "direct")
+    return _compute(checked(1, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups), "direct")
 
 
 def conv3d(
@@ -188,7 +189,35 @@ def conv3d(
     groups: int = 1,
 ) -> NDArray[np.floating]:
     """`conv2d` along three axes: x (N, C, D, H, W), w (O, C / groups, kd, kh, kw), b (O,); (N, O, OD, OH, OW)."""
-    return _compute(check(3, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups), "direct")
+    return _compute(checked(3, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups), "direct")
+
+
+@overload
+def conv_backward(
+    dout: ArrayLike,
+    x: ArrayLike,
+    w: ArrayLike,
+    *,
+    stride: int | tuple[int, ...] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+    need_dx: Literal[True] = True,
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]: ...
+
+
+@overload
+def conv_backward(
+    dout: ArrayLike,
+    x: ArrayLike,
+    w: ArrayLike,
+    *,
+    stride: int | tuple[int, ...] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+    need_dx: bool,
+) -> tuple[NDArray[np.floating] | None, NDArray[np.floating], NDArray[np.floating]]: ...
 
 
 def conv_backward(
@@ -215,7 +244,7 @@ def conv_backward(
     if axes not in (1, 2, 3):
         raise ValueError(f"x must have 3, 4 or 5 axes, (N, C) and one to three more, but has shape {np.shape(x)}")
     dout, x, w = same_float(dout=dout, x=x, w=w)
-    conv = check(axes, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    conv = checked(axes, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
     if dout.shape != conv.out.shape:
         raise ValueError(f"dout must have the shape of the output, {conv.out.shape}, but has shape {dout.shape}")
     db = dout.sum(axis=(0, *range(2, 2 + axes)))

@@ -8,16 +8,16 @@ here say by how much it misses: the norm of the difference of the two sides, div
 
 import itertools
 from collections.abc import Callable, Sequence
-from numbers import Real
 
 import numpy as np
 import scipy.ndimage
 from numpy.typing import ArrayLike, NDArray
 
+from cnn_course.arguments.floats import Number, is_number
 from cnn_course.arguments.integers import integer
 from cnn_course.images import shift
 
-Layer = Callable[[NDArray], ArrayLike]
+ImageFunction = Callable[[NDArray], ArrayLike]  # of images (N, C, H, W): a layer, several of them, a whole network
 
 
 def relative_difference(a: ArrayLike, b: ArrayLike) -> float:
@@ -35,7 +35,7 @@ def relative_difference(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def equivariance_error(
-    f: Layer, images: ArrayLike, dy: int, dx: int, *, stride: int = 1, wrap: bool = False, cut: int = 0
+    f: ImageFunction, images: ArrayLike, dy: int, dx: int, *, stride: int = 1, wrap: bool = False, cut: int = 0
 ) -> float:
     """How far f(moved images) is from the moved f(images), as a `relative_difference`; 0 is exact equivariance.
 
@@ -50,7 +50,7 @@ def equivariance_error(
     images = _batch(images)
     stride, cut = integer("stride", stride, least=1), integer("cut", cut, least=0)
     of_moved, before = _maps_of(f, shift(images, dy, dx, wrap=wrap), cut), _maps_of(f, images, cut)
-    inside = (..., *[slice(cut, n - cut) for n in before.shape[2:]])
+    inside = (slice(None),) * 2 + tuple(slice(cut, n - cut) for n in before.shape[2:])
     places = ({-(-d // stride), d // stride} for d in (dy, dx))
     return min(
         relative_difference(of_moved[inside], shift(before, *to, wrap=wrap)[inside])
@@ -58,7 +58,7 @@ def equivariance_error(
     )
 
 
-def invariance_error(f: Layer, images: ArrayLike, dy: int, dx: int, *, wrap: bool = False) -> float:
+def invariance_error(f: ImageFunction, images: ArrayLike, dy: int, dx: int, *, wrap: bool = False) -> float:
     """How far f(moved images) is from f(images), as a `relative_difference`; 0 is exact invariance.
 
     f: takes images (N, C, H, W) and returns an array of any shape, the same for both.
@@ -68,7 +68,7 @@ def invariance_error(f: Layer, images: ArrayLike, dy: int, dx: int, *, wrap: boo
     return relative_difference(f(shift(images, dy, dx, wrap=wrap)), f(images))
 
 
-def rotate(x: ArrayLike, degrees: float) -> NDArray:
+def rotate(x: ArrayLike, degrees: Number) -> NDArray:
     """Turn x (..., H, W) counterclockwise about its centre; the size stays, and zeros move into the corners.
 
     Multiples of 90 degrees are exact (np.rot90) and keep the dtype; between them x is interpolated linearly, and
@@ -77,7 +77,7 @@ def rotate(x: ArrayLike, degrees: float) -> NDArray:
     x = np.asarray(x)
     if x.ndim < 2:
         raise ValueError(f"x must have at least two axes (..., H, W), but has shape {x.shape}")
-    if isinstance(degrees, bool) or not isinstance(degrees, Real) or not np.isfinite(degrees):
+    if not is_number(degrees) or not np.isfinite(degrees):
         raise ValueError(f"degrees must be a finite number, not {degrees!r}")
     turns, rest = divmod(degrees, 90)
     if rest == 0:
@@ -104,7 +104,12 @@ def disc(size: int, margin: float = 0) -> NDArray[np.bool_]:
 
 
 def rotation_error(
-    f: Layer, images: ArrayLike, degrees: float, *, channels: Sequence[int] | None = None, margin: float = 0
+    f: ImageFunction,
+    images: ArrayLike,
+    degrees: Number,
+    *,
+    channels: Sequence[int] | NDArray[np.integer] | None = None,
+    margin: float = 0,
 ) -> float:
     """How far f(turned images) is from the turned f(images), as a `relative_difference` on a `disc`.
 
@@ -169,7 +174,7 @@ def _batch(images: ArrayLike) -> NDArray:
     return images
 
 
-def _maps_of(f: Layer, images: NDArray, cut: int = 0) -> NDArray:
+def _maps_of(f: ImageFunction, images: NDArray, cut: int = 0) -> NDArray:
     maps = np.asarray(f(images))
     if maps.ndim != 4 or len(maps) != len(images):
         raise ValueError(f"f must return maps (N, O, OH, OW) with N = {len(images)}, but returned shape {maps.shape}")

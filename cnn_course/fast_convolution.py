@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
 from cnn_course.array_engine import cache_blocks
-from cnn_course.array_engine.cache_blocks import even, product, share, threads
+from cnn_course.array_engine.cache_blocks import even, in_threads, product, threads
 from cnn_course.array_engine.conv_arguments import Convolution
 
 
@@ -65,14 +65,14 @@ def by_columns(conv: Convolution) -> None:
                 if held != n:
                     inside[:m] = x[n : n + m]
                     held = n
-                seen = view[:m, ..., r : r + band, *(slice(None),) * len(others)]
+                seen = _rows_of(view, m, r, band)
                 columns = store[:m, ..., : places.stop - places.start]
                 columns.reshape(seen.shape)[...] = seen  # the copy: now every window is one column of a matrix
             result = maps[n : n + m, ..., places]
             product(kernels, columns, out=result)
             result += bias
 
-    share(work, jobs, conv.macs)
+    in_threads(work, jobs, conv.macs)
 
 
 def by_winograd(conv: Convolution, tile: int = 4) -> None:
@@ -93,7 +93,7 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
         for part in parts:
             product(both, columns[:, part], out=kernels[:, part])
 
-    share(transform, [slice(n, n + 4096) for n in range(0, columns.shape[1], 4096)], both.size * columns.shape[1])
+    in_threads(transform, [slice(n, n + 4096) for n in range(0, columns.shape[1], 4096)], both.size * columns.shape[1])
     kernels = kernels.reshape(side, side, groups, filters // groups, channels // groups)
     bias, biased = conv.b[:, None], conv.b.any()
 
@@ -150,7 +150,7 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
                     place = target[:, :, top * tile :, left * tile :][..., : high * inner_rows, : wide * inner_columns]
                     place.reshape(part.shape)[...] = part
 
-    share(work, jobs, conv.macs)
+    in_threads(work, jobs, conv.macs)
 
 
 def _whole_and_last(size: int, tile: int) -> list[tuple[int, int, int]]:
@@ -201,7 +201,7 @@ def by_fft(conv: Convolution) -> None:
     axes = tuple(range(-len(conv.stride), 0))
     size = [scipy.fft.next_fast_len(n, real=True) for n in conv.padded_size]  # outputs never wrap round
     taps = np.zeros((*w.shape[:2], *conv.span), w.dtype)
-    taps[(..., *(slice(None, None, d) for d in conv.dilation))] = w
+    taps[(slice(None),) * 2 + tuple(slice(None, None, d) for d in conv.dilation)] = w
     spectra = scipy.fft.rfftn(taps, size, axes, workers=threads()).conj()  # the conjugate: correlation, not convolution
     frequencies = spectra.shape[2:]
     kernels = spectra.reshape(groups, -1, w.shape[1], math.prod(frequencies)).transpose(3, 0, 1, 2)
@@ -225,7 +225,7 @@ def by_fft(conv: Convolution) -> None:
             out[n : n + m] = sums[(..., *places)]
             out[n : n + m] += conv.b.reshape(-1, *(1,) * len(axes))
 
-    share(work, range(0, images, block), conv.macs)
+    in_threads(work, range(0, images, block), conv.macs)
 
 
 def kernel_gradient(conv: Convolution, dout: NDArray) -> NDArray:
@@ -244,14 +244,14 @@ def kernel_gradient(conv: Convolution, dout: NDArray) -> NDArray:
         for n, r in jobs:
             m = min(block, images - n)
             conv.inside(padded)[:m] = x[n : n + m]
-            seen = view[:m, ..., r : r + band, *(slice(None),) * len(others)]
+            seen = _rows_of(view, m, r, band)
             columns = np.ascontiguousarray(seen).reshape(m, groups, taps, -1)
             part = dout[n : n + m, :, r : r + band].reshape(m, groups, filters // groups, -1)
             product(columns, part.swapaxes(2, 3), out=results[:m])
             total += results[:m].sum(axis=0)
         return total
 
-    return sum(share(work, jobs, conv.macs)).swapaxes(1, 2).reshape(w.shape)
+    return sum(in_threads(work, jobs, conv.macs)).swapaxes(1, 2).reshape(w.shape)
 
 
 def spread_back(conv: Convolution, dout: NDArray) -> NDArray:
@@ -272,11 +272,16 @@ def spread_back(conv: Convolution, dout: NDArray) -> NDArray:
             for tap, index in enumerate(np.ndindex(*w.shape[2:])):
                 along = zip(index, conv.dilation, conv.stride, dout.shape[2:], strict=True)
                 met = tuple(slice(i * d, i * d + (count - 1) * s + 1, s) for i, d, s, count in along)
-                padded[(..., *met)] += columns[:, :, tap]
+                padded[(slice(None),) * 2 + met] += columns[:, :, tap]
             dx[n : n + m] = conv.inside(padded)
 
-    share(work, range(0, images, block), conv.macs)
+    in_threads(work, range(0, images, block), conv.macs)
     return dx
+
+
+def _rows_of(view: NDArray, images: int, first: int, count: int) -> NDArray:
+    """Of what `windows` returns: the first `images`, and of their places `count` rows from row `first` on."""
+    return view[(slice(images),) + (slice(None),) * (view.ndim // 2) + (slice(first, first + count),)]
 
 
 def _block_and_band(conv: Convolution, column: int) -> tuple[int, int]:

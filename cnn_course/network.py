@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import layers, pooling
 from cnn_course.arguments.integers import each, integer
+from cnn_course.array_engine.conv_arguments import Padding
 from cnn_course.files.whole_files import write_whole
 
 Gradients = dict[str, NDArray]
@@ -41,14 +43,21 @@ class Layer:
 
 
 def conv(
-    channels: int, filters: int, k: int | tuple[int, ...], *, groups: int = 1, **settings: int | tuple[int, ...]
+    channels: int,
+    filters: int,
+    k: int | tuple[int, ...],
+    *,
+    stride: int | tuple[int, ...] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
 ) -> Layer:
     """A convolution of images with k x k kernels, or of other data with k=(k,) or (kd, kh, kw); see `layers`."""
     channels, filters = integer("channels", channels, least=1), integer("filters", filters, least=1)
     kernel = each("k", k, len(k) if isinstance(k, tuple) else 2, least=1)
     if channels % integer("groups", groups, least=1) or filters % groups:
         raise ValueError(f"groups={groups} must divide the {channels} channels and the {filters} filters")
-    forward = partial(layers.conv_forward, groups=groups, **settings)
+    forward = partial(layers.conv_forward, stride=stride, padding=padding, dilation=dilation, groups=groups)
     shapes = {"w": (filters, channels // groups, *kernel), "b": (filters,)}
     return Layer("conv", forward, layers.conv_backward, shapes)
 
@@ -69,12 +78,14 @@ def activation(function: Callable, derivative: Callable) -> Layer:
     return Layer(function.__name__, forward, layers.elementwise_backward)
 
 
-def max_pool(k: int | tuple[int, ...], **settings: int | tuple[int, ...]) -> Layer:
-    return Layer("max_pool", partial(pooling.max_pool_forward, k=k, **settings), pooling.max_pool_backward)
+def max_pool(k: pooling.Sizes, *, stride: pooling.Sizes | None = None, padding: pooling.Sizes = 0) -> Layer:
+    forward = partial(pooling.max_pool_forward, k=k, stride=stride, padding=padding)
+    return Layer("max_pool", forward, pooling.max_pool_backward)
 
 
-def avg_pool(k: int | tuple[int, ...], **settings: int | tuple[int, ...]) -> Layer:
-    return Layer("avg_pool", partial(pooling.avg_pool_forward, k=k, **settings), pooling.avg_pool_backward)
+def avg_pool(k: pooling.Sizes, *, stride: pooling.Sizes | None = None, padding: pooling.Sizes = 0) -> Layer:
+    forward = partial(pooling.avg_pool_forward, k=k, stride=stride, padding=padding)
+    return Layer("avg_pool", forward, pooling.avg_pool_backward)
 
 
 def global_avg_pool() -> Layer:
@@ -125,7 +136,7 @@ class Network:
 
     def backward(self, dout: NDArray, caches: Mapping) -> Gradients:
         """The gradient of every parameter, from dout, that of the output of the `forward` which made the caches."""
-        gradients = {}
+        gradients: Gradients = {}
         lowest = next((name for name, layer in self.layers.items() if layer.shapes), None)
         for name, layer in reversed(self.layers.items()):
             if not layer.shapes:
@@ -164,7 +175,7 @@ def sgd_step(
 
 
 @dataclass(frozen=True)
-class History:
+class TrainingCurves:
     """One number per epoch, (epochs,) float64; val_accuracy is NaN without validation data.
 
     The training figures are means over the epoch, taken while the weights changed. losses: of every step.
@@ -190,7 +201,7 @@ def fit(
     weight_decay: float = 0.0,
     seed: int = 0,
     verbose: bool = True,
-) -> History:
+) -> TrainingCurves:
     """Train `net` in place by SGD on x (N, ...) float and labels (N,); one line per epoch if `verbose`.
 
     seed: of the order of the images, which is drawn anew for every epoch. lr_end: the step size falls in a straight
@@ -232,7 +243,8 @@ def fit(
         if verbose:
             known = "" if val is None else f", val accuracy {rows[-1][2]:.3f}"
             print(f"epoch {epoch + 1}: train loss {rows[-1][0]:.3f}, accuracy {rows[-1][1]:.3f}{known}", flush=True)
-    return History(*np.array(rows).T, np.array(losses))
+    train_loss, train_accuracy, val_accuracy = np.array(rows).T
+    return TrainingCurves(train_loss, train_accuracy, val_accuracy, np.array(losses))
 
 
 def predict(net: Network, x: NDArray, *, batch_size: int = 64) -> NDArray:
@@ -257,7 +269,8 @@ def _labelled(who: str, x: NDArray, labels: ArrayLike) -> tuple[NDArray, NDArray
 def save(net: Network, path: Path | str) -> None:
     """Write all parameters to a .npz file, whole or not at all; `load` reads it."""
     data = io.BytesIO()
-    np.savez(data, **net.parameters)
+    parameters: Mapping[str, Any] = net.parameters  # NumPy's signature has a keyword of its own among them
+    np.savez(data, **parameters)
     write_whole(Path(path), data.getvalue())
 
 

@@ -13,14 +13,14 @@ values that do not fit and TypeError for other dtypes and non-integers.
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course.arguments.floats import same_float
 from cnn_course.arguments.integers import each, integer
-from cnn_course.array_engine.box_windows import Axis, box_spread, box_sum, combine, largest, route
+from cnn_course.array_engine.box_windows import AxisWindows, box_spread, box_sum, combine, largest, route
 from cnn_course.array_engine.conv_arguments import output_size
 
 Sizes = int | tuple[int, ...]
@@ -162,7 +162,8 @@ def blur_pool(x: ArrayLike, k: int = 3, *, stride: Sizes = 2, border: str = "ref
     k: taps of the blur, 1 means none. border: what lies outside, "reflect", "zeros" or "wrap".
     x: (N, C, *size); returns (N, C, *ceil(size / stride)).
     """
-    modes = {"reflect": {"mode": "reflect"}, "zeros": {"mode": "constant"}, "wrap": {"mode": "wrap"}}
+    modes: dict[str, Literal["reflect", "constant", "wrap"]]
+    modes = {"reflect": "reflect", "zeros": "constant", "wrap": "wrap"}
     if border not in modes:
         raise ValueError(f"border must be one of {', '.join(modes)}, not {border!r}")
     out, axes = _check(x, 1, stride, 0)
@@ -170,15 +171,15 @@ def blur_pool(x: ArrayLike, k: int = 3, *, stride: Sizes = 2, border: str = "ref
     weights = np.array([math.comb(k - 1, i) for i in range(k)]) / 2 ** (k - 1)
     for axis in axes:
         sides = [(0, 0)] * out.ndim
-        sides[axis.index] = (k - 1) // 2, k // 2
-        padded = np.pad(out, sides, **modes[border])
-        places = -(-out.shape[axis.index] // axis.stride)
+        sides[axis.number] = (k - 1) // 2, k // 2
+        padded = np.pad(out, sides, mode=modes[border])
+        places = -(-out.shape[axis.number] // axis.stride)
         steps = axis._replace(k=k, places=places).taps(padded)
         out = sum(weight * tap for weight, tap in zip(weights.astype(out.dtype), steps, strict=True))
     return out
 
 
-def _taps(axes: list[Axis], dtype: np.dtype) -> np.floating:
+def _taps(axes: list[AxisWindows], dtype: np.dtype) -> np.floating:
     return dtype.type(math.prod(axis.k for axis in axes))
 
 
@@ -191,20 +192,21 @@ def _maps(x: Any) -> NDArray:
     return x
 
 
-def _check(x: Any, k: Any, stride: Any, padding: Any) -> tuple[NDArray, list[Axis]]:
-    """Everything that the layers check: the array, and one `Axis` for each of its last axes."""
+def _check(x: Any, k: Any, stride: Any, padding: Any) -> tuple[NDArray, list[AxisWindows]]:
+    """Everything that the layers check: the array, and one `AxisWindows` for each of its last axes."""
     x = _maps(x)
     size = x.shape[2:]
     extents = each("k", k, len(size), least=1)
     strides = extents if stride is None else each("stride", stride, len(size), least=1)
     paddings = each("padding", padding, len(size), least=0)
     axes = []
-    for index, (n, one_k, s, p) in enumerate(zip(size, extents, strides, paddings, strict=True), start=2):
+    for number, (n, one_k, s, p) in enumerate(zip(size, extents, strides, paddings, strict=True), start=2):
         if 2 * p > one_k:
             raise ValueError(
                 f"padding {p} is more than half of k = {one_k}: some windows would hold nothing but padding"
             )
-        axes.append(Axis(index, n, one_k, s, p, output_size(n, one_k, stride=s, padding=p)))
+        places = output_size(n, one_k, stride=s, padding=p)
+        axes.append(AxisWindows(number=number, n=n, k=one_k, stride=s, padding=p, places=places))
     return x, axes
 
 

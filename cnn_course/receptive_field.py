@@ -6,7 +6,7 @@ changes it for the weights that the module has: the *effective* receptive field 
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-AVERAGE = {F.max_pool1d: F.avg_pool1d, F.max_pool2d: F.avg_pool2d, F.max_pool3d: F.avg_pool3d}
-ADAPTIVE_AVERAGE = {
+from cnn_course.trace import BATCH_NORMS
+
+AVERAGE: dict[object, Callable[..., torch.Tensor]] = {F.max_pool1d: F.avg_pool1d, F.max_pool2d: F.avg_pool2d, F.max_pool3d: F.avg_pool3d}
+ADAPTIVE_AVERAGE: dict[object, Callable[..., torch.Tensor]] = {
     F.adaptive_max_pool1d: F.adaptive_avg_pool1d,
     F.adaptive_max_pool2d: F.adaptive_avg_pool2d,
     F.adaptive_max_pool3d: F.adaptive_avg_pool3d,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from cnn_course.arguments.integers import each, integer
 from cnn_course.arithmetic import conv_parameters, linear_parameters
-from cnn_course.inspection.layer_table import Axis, Row, Sizes, Table, table_of, written
+from cnn_course.inspection.layer_table import Axis, Row, Sizes, Table, size_text, table_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Conv:
     def __str__(self) -> str:
         extras = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
         said = [f"{name} {_short(getattr(self, name))}" for name, usual in extras.items() if _says(self, name, usual)]
-        return ", ".join([f"Conv {written(self.k)}, {self.cout} channels", *said, *([] if self.bias else ["no bias"])])
+        said += [] if self.bias else ["no bias"]
+        return ", ".join([f"Conv {size_text(self.k)}, {self.cout} channels", *said])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Pool:
         stride = self.k if self.stride is None else self.stride
         said = [f"padding {_short(self.padding)}"] if _says(self, "padding", 0) else []
         said += ["ceil mode"] if self.ceil_mode else []
-        return ", ".join([f"{self.kind.capitalize()} pool {written(self.k)}, stride {_short(stride)}", *said])
+        return ", ".join([f"{self.kind.capitalize()} pool {size_text(self.k)}, stride {_short(stride)}", *said])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +89,11 @@ class Activation:
         return self.name
 
 
-Layer = Conv | Pool | Linear | Flatten | GlobalPool | Activation
+# What a layer is here: its sizes, without weights and without a way to compute it (that is `network.Layer`).
+LayerSpec = Conv | Pool | Linear | Flatten | GlobalPool | Activation
 
 
-def table(layers: Sequence[Layer], input_shape: Sequence[int]) -> Table:
+def table(layers: Sequence[LayerSpec], input_shape: Sequence[int]) -> Table:
     """Every layer's output shape, parameters, MACs, jump and receptive field.
 
     input_shape: (C, H, W) for images, (C, L) or (C, D, H, W) for one or three axes, (n,) for a plain vector.
@@ -100,7 +102,7 @@ def table(layers: Sequence[Layer], input_shape: Sequence[int]) -> Table:
     shape = tuple(integer(f"input_shape[{i}]", n, least=1) for i, n in enumerate(input_shape))
     if not shape:
         raise ValueError("input_shape is empty: give (C, H, W), or (n,) for a plain vector")
-    rows = [Row("", "input", shape, 0, 0, tuple(Axis.pixels(n) for n in shape[1:]))]
+    rows = [Row("input", shape, tuple(Axis.pixels(n) for n in shape[1:]))]
     layers = list(layers)
     for number, layer in enumerate(layers, start=1):
         try:
@@ -110,54 +112,66 @@ def table(layers: Sequence[Layer], input_shape: Sequence[int]) -> Table:
     return table_of(rows)
 
 
-def after(layer: Layer, x: Row) -> Row:
+def after(layer: LayerSpec, x: Row) -> Row:
     """The row of `layer`, given the row before it. Raises as `table` does, without naming the layer."""
     if isinstance(layer, Activation):
-        return Row("", str(layer), x.shape, 0, 0, x.axes)
+        return Row(str(layer), x.shape, x.axes)
     if isinstance(layer, Flatten):
-        return Row("", str(layer), (math.prod(x.shape),), 0, 0, x.axes)
+        return Row(str(layer), (math.prod(x.shape),), x.axes)
     if isinstance(layer, Linear):
         if len(x.shape) > 1:
-            raise ValueError(f"it needs a flat input, but gets {written(x.shape)}: put Flatten() before it")
+            raise ValueError(f"it needs a flat input, but gets {size_text(x.shape)}: put Flatten() before it")
         weights = linear_parameters(x.shape[0], layer.n, bias=False)
         parameters = weights + (layer.n if layer.bias else 0)
-        return Row("", str(layer), (layer.n,), parameters, weights, tuple(axis.whole() for axis in x.axes))
+        axes = tuple(axis.whole() for axis in x.axes)
+        return Row(str(layer), (layer.n,), axes, parameters=parameters, macs=weights)
     if not isinstance(layer, Conv | Pool | GlobalPool):
         raise TypeError("this is no layer: use Conv, Pool, Linear, Flatten, GlobalPool or Activation")
     if len(x.shape) == 1:
         raise ValueError(f"it needs an input with rows and columns, but gets {x.shape[0]} numbers")
     if isinstance(layer, GlobalPool):
-        return Row("", str(layer), (x.shape[0],) + (1,) * len(x.axes), 0, 0, tuple(axis.whole() for axis in x.axes))
-    conv = isinstance(layer, Conv)
+        return Row(str(layer), (x.shape[0],) + (1,) * len(x.axes), tuple(axis.whole() for axis in x.axes))
+    return _after_pool(layer, x) if isinstance(layer, Pool) else _after_conv(layer, x)
+
+
+def _after_pool(layer: Pool, x: Row) -> Row:
     n = len(x.axes)
     k = each("k", layer.k, n, least=1)
-    stride = k if not conv and layer.stride is None else each("stride", layer.stride, n, least=1)
-    if conv and isinstance(layer.padding, str):
-        padding = (layer.padding,) * n
-    else:
-        padding = each("padding", layer.padding, n, least=0)
-        if not conv and any(2 * p > taps for p, taps in zip(padding, k, strict=True)):
-            raise ValueError("a pool's padding must be at most half of k, or a window would hold nothing but padding")
-    dilation = each("dilation", layer.dilation, n, least=1) if conv else (1,) * n
+    stride = k if layer.stride is None else each("stride", layer.stride, n, least=1)
+    padding = each("padding", layer.padding, n, least=0)
+    if any(2 * p > taps for p, taps in zip(padding, k, strict=True)):
+        raise ValueError("a pool's padding must be at most half of k, or a window would hold nothing but padding")
     axes = tuple(
-        axis.slide(taps, stride=s, padding=p, dilation=d, ceil_mode=not conv and layer.ceil_mode)
+        axis.slide(taps, stride=s, padding=p, ceil_mode=layer.ceil_mode)
+        for axis, taps, s, p in zip(x.axes, k, stride, padding, strict=True)
+    )
+    return Row(str(dataclasses.replace(layer, k=k)), (x.shape[0], *(axis.size for axis in axes)), axes)
+
+
+def _after_conv(layer: Conv, x: Row) -> Row:
+    n = len(x.axes)
+    k, stride = each("k", layer.k, n, least=1), each("stride", layer.stride, n, least=1)
+    padding: list[int | str]
+    padding = [layer.padding] * n if isinstance(layer.padding, str) else [*each("padding", layer.padding, n, least=0)]
+    dilation = each("dilation", layer.dilation, n, least=1)
+    axes = tuple(
+        axis.slide(taps, stride=s, padding=p, dilation=d)
         for axis, taps, s, p, d in zip(x.axes, k, stride, padding, dilation, strict=True)
     )
     sizes = tuple(axis.size for axis in axes)
-    label = str(dataclasses.replace(layer, k=k))
-    if not conv:
-        return Row("", label, (x.shape[0], *sizes), 0, 0, axes)
     weights = conv_parameters(x.shape[0], layer.cout, k, bias=False, groups=layer.groups)
     parameters = weights + (layer.cout if layer.bias else 0)
-    return Row("", label, (layer.cout, *sizes), parameters, weights * math.prod(sizes), axes)
+    label = str(dataclasses.replace(layer, k=k))
+    return Row(label, (layer.cout, *sizes), axes, parameters=parameters, macs=weights * math.prod(sizes))
 
 
 def _short(value: Sizes | str) -> str:
     """Equal numbers are said once: a stride of (2, 2) is "2"."""
-    same = isinstance(value, tuple | list) and len(set(value)) == 1
-    return written(value[0] if same else value)
+    if isinstance(value, tuple | list) and len(set(value)) == 1:
+        return size_text(value[0])
+    return size_text(value)
 
 
-def _says(layer: Layer, name: str, usual: int) -> bool:
+def _says(layer: LayerSpec, name: str, usual: int) -> bool:
     value = getattr(layer, name)
     return any(v != usual for v in value) if isinstance(value, tuple | list) else value != usual

@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.fx.node import Target
 from torch.nn import functional as F
 
 from cnn_course import stacks
-from cnn_course.inspection.layer_table import Axis, Row, Table, table_of, written
+from cnn_course.inspection.layer_table import Axis, Row, Table, size_text, table_of
 
 BATCH = 2
 
@@ -43,12 +44,12 @@ POINTWISE_FUNCTIONS = {
     operator.neg, operator.sub, operator.mul, operator.truediv, operator.imul, torch.sub, torch.mul, torch.div,
 }  # fmt: skip
 JOINS = {operator.add, operator.iadd, torch.add, torch.cat, torch.concat}
-POOL_FUNCTIONS = {
+POOL_FUNCTIONS: dict[object, type[nn.Module]] = {
     F.max_pool1d: nn.MaxPool1d, F.max_pool2d: nn.MaxPool2d, F.max_pool3d: nn.MaxPool3d,
     F.avg_pool1d: nn.AvgPool1d, F.avg_pool2d: nn.AvgPool2d, F.avg_pool3d: nn.AvgPool3d,
 }  # fmt: skip
 # Methods of tensors, by the function that does the same.
-METHODS = {
+TENSOR_METHODS: dict[str, Callable[..., torch.Tensor]] = {
     "relu": torch.relu, "relu_": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "add": torch.add,
     "add_": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "flatten": torch.flatten,
     "view": torch.reshape, "reshape": torch.reshape, "mean": torch.mean,
@@ -101,7 +102,7 @@ class _Follower(fx.Interpreter):
         self.counted: set[int] = set()
 
     def run_node(self, node: fx.Node) -> Any:
-        name = node.target if node.op == "call_module" else _place(node, self.kind(node))
+        name = str(node.target) if node.op == "call_module" else _place(node, self.kind(node))
         try:
             value = super().run_node(node)
             row = self.row(node, value)
@@ -117,13 +118,13 @@ class _Follower(fx.Interpreter):
 
     def kind(self, node: fx.Node) -> str:
         if node.op == "call_module":
-            return type(self.fetch_attr(node.target)).__name__
+            return type(self.fetch_attr(str(node.target))).__name__
         return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
 
-    def call_module(self, target: str, args: tuple, kwargs: dict) -> Any:
-        layer, x = self.fetch_attr(target), args[0]
+    def call_module(self, target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        layer, x = self.fetch_attr(str(target)), args[0]
         if isinstance(layer, nn.Linear) and x.dim() > 2:
-            raise ValueError(f"it needs a flat input, but gets {written(tuple(x.shape[1:]))}: flatten before it")
+            raise ValueError(f"it needs a flat input, but gets {size_text(tuple(x.shape[1:]))}: flatten before it")
         for name in ("in_channels", "num_features", "in_features"):
             if getattr(layer, name, x.shape[1]) != x.shape[1]:
                 raise ValueError(f"its {name} is {getattr(layer, name)}, but its input has {x.shape[1]}")
@@ -139,8 +140,8 @@ class _Follower(fx.Interpreter):
         if node.op == "output" or not inputs or not isinstance(value, torch.Tensor):
             return None
         if node.op == "call_module":
-            return self.of_module(self.fetch_attr(node.target), inputs[0], value)
-        function = METHODS.get(node.target) if node.op == "call_method" else node.target
+            return self.of_module(self.fetch_attr(str(node.target)), inputs[0], value)
+        function = TENSOR_METHODS.get(str(node.target)) if node.op == "call_method" else node.target
         if function in POOL_FUNCTIONS:
             args, kwargs = self.fetch_args_kwargs_from_env(node)
             return _of_layer(POOL_FUNCTIONS[function](*args[1:5], **kwargs), inputs[0], value)
@@ -156,10 +157,8 @@ def _of_layer(layer: nn.Module, x: Row, value: torch.Tensor) -> Row:
     name = type(layer).__name__
     if isinstance(layer, CONVS):
         bias = layer.bias is not None
-        conv = stacks.Conv(
-            layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups, bias
-        )
-        return stacks.after(conv, x)
+        sizes = {name: getattr(layer, name) for name in ("stride", "padding", "dilation", "groups")}
+        return stacks.after(stacks.Conv(layer.out_channels, layer.kernel_size, **sizes, bias=bias), x)
     if isinstance(layer, nn.Linear):
         return stacks.after(stacks.Linear(layer.out_features, layer.bias is not None), x)
     if isinstance(layer, MAX_POOLS + AVG_POOLS):
@@ -167,7 +166,7 @@ def _of_layer(layer: nn.Module, x: Row, value: torch.Tensor) -> Row:
             raise ValueError("a dilated pool is not known here")
         kind = "max" if isinstance(layer, MAX_POOLS) else "average"
         k, stride, padding = (_tuple(v) for v in (layer.kernel_size, layer.stride, layer.padding))
-        return stacks.after(stacks.Pool(k, stride, padding, layer.ceil_mode, kind), x)
+        return stacks.after(stacks.Pool(k, stride, padding, ceil_mode=layer.ceil_mode, kind=kind), x)
     if isinstance(layer, ADAPTIVE):
         return _adaptive(x, value)
     if isinstance(layer, nn.Flatten):
@@ -179,11 +178,11 @@ def _of_layer(layer: nn.Module, x: Row, value: torch.Tensor) -> Row:
     raise ValueError("this kind of layer is not known here")
 
 
-def _of_function(function: Callable | None, name: str, inputs: list[Row], value: torch.Tensor) -> Row:
+def _of_function(function: object, name: str, inputs: list[Row], value: torch.Tensor) -> Row:
     x = inputs[0]
     shape = tuple(value.shape[1:])
     if function in JOINS | POINTWISE_FUNCTIONS:
-        return Row("", name, shape, 0, 0, _meet(inputs))
+        return Row(name, shape, _meet(inputs))
     if function in (torch.flatten, torch.reshape):
         return _flat(x, value)
     if function in (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d, F.adaptive_max_pool2d):
@@ -204,15 +203,15 @@ def _meet(inputs: list[Row]) -> tuple[Axis, ...]:
         left = min(axis.left for axis in branches)
         right = max(axis.left + axis.field for axis in branches)
         span = max(axis.left + axis.span for axis in branches) - left
-        axes.append(Axis(branches[0].size, branches[0].jump, right - left, left, span))
+        axes.append(branches[0]._replace(field=right - left, left=left, span=span))
     return tuple(axes)
 
 
 def _flat(x: Row, value: torch.Tensor) -> Row:
     if tuple(value.shape) != (BATCH, math.prod(x.shape)):
         raise ValueError(
-            f"only flattening everything but the batch is known here, but {written(x.shape)} becomes "
-            f"{written(tuple(value.shape[1:]))}"
+            f"only flattening everything but the batch is known here, but {size_text(x.shape)} becomes "
+            f"{size_text(tuple(value.shape[1:]))}"
         )
     return stacks.after(stacks.Flatten(), x)
 
@@ -229,9 +228,9 @@ def _adaptive(x: Row, value: torch.Tensor) -> Row:
         else:
             largest = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
             field = axis.field + (largest - 1) * (axis.jump or 0)
-            axes.append(Axis(m, None, field, axis.left, axis.span))
-    size = written(tuple(value.shape[2:]))
-    return Row("", f"Adaptive pool to {size}", tuple(value.shape[1:]), 0, 0, tuple(axes))
+            axes.append(axis._replace(size=m, jump=None, field=field))
+    size = size_text(tuple(value.shape[2:]))
+    return Row(f"Adaptive pool to {size}", tuple(value.shape[1:]), tuple(axes))
 
 
 def _meta(tensor: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cnn_course import convolution
 from cnn_course.array_engine import cache_blocks
-from cnn_course.array_engine.conv_arguments import check
+from cnn_course.array_engine.conv_arguments import checked
 from cnn_course.convolution import conv2d
 from cnn_course.fast_convolution import by_columns, by_fft, by_winograd, winograd_matrices
 
@@ -62,7 +62,7 @@ def test_methods_against_torch(agreement, axes, method):
         (x, w, b), options = layer
         tensors = (None if a is None else torch.from_numpy(a) for a in (x, w, b))
         expected = getattr(torch.nn.functional, f"conv{axes}d")(*tensors, **options).numpy()
-        conv = check(axes, x, w, b, **options)
+        conv = checked(axes, x, w, b, **options)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(cache_blocks, "BLOCK_BYTES", budget)  # cuts small images into blocks and bands
             patch.setattr(cache_blocks, "THREADED_MACS", budget)  # and shares some of them
@@ -83,7 +83,7 @@ def test_winograd_against_torch(agreement, n, groups, c, o, height, width, paddi
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, groups * c, height, width)).astype(dtype)
     w, b = rng.standard_normal((groups * o, c, 3, 3)).astype(dtype), rng.standard_normal(groups * o).astype(dtype)
-    conv = check(2, x, w, b, padding=padding, groups=groups)
+    conv = checked(2, x, w, b, padding=padding, groups=groups)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache_blocks, "BLOCK_BYTES", budget)
         patch.setattr(cache_blocks, "THREADED_MACS", budget)
@@ -107,7 +107,7 @@ def test_every_method_at_the_size_of_a_real_layer(method, dtype):
 
 
 def picked(x_shape, w_shape, dtype, **options):
-    return convolution._pick(check(2, np.zeros(x_shape, dtype), np.zeros(w_shape, dtype), **options))
+    return convolution._pick(checked(2, np.zeros(x_shape, dtype), np.zeros(w_shape, dtype), **options))
 
 
 def test_auto_is_direct_in_float64():
@@ -163,7 +163,7 @@ def test_an_error_in_a_thread_comes_through():
         raise MemoryError("too large")
 
     with threadpoolctl.threadpool_limits(2, user_api="blas"), pytest.raises(MemoryError, match="too large"):
-        cache_blocks.share(work, range(4), cache_blocks.THREADED_MACS)
+        cache_blocks.in_threads(work, range(4), cache_blocks.THREADED_MACS)
 
 
 # 4. Bad input

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Axis(NamedTuple):
-    """The windows along one axis of x: `places` of them, each with k taps, on n numbers with padding on both sides."""
+class AxisWindows(NamedTuple):
+    """Windows along axis `number` of x: `places` of them, each with k taps, on n numbers with padding on both sides."""
 
-    index: int
+    number: int
     n: int
     k: int
     stride: int
@@ -29,16 +29,16 @@ class Axis(NamedTuple):
         return padded
 
     def padded_shape(self, x: NDArray) -> tuple[int, ...]:
-        return (*x.shape[: self.index], self.n + 2 * self.padding, *x.shape[self.index + 1 :])
+        return (*x.shape[: self.number], self.n + 2 * self.padding, *x.shape[self.number + 1 :])
 
     def crop(self, padded: NDArray) -> NDArray:
         """The part of a padded array that is not padding, as a view."""
-        return padded[(slice(None),) * self.index + (slice(self.padding, self.padding + self.n),)]
+        return padded[(slice(None),) * self.number + (slice(self.padding, self.padding + self.n),)]
 
     def tap(self, x: NDArray, i: int) -> NDArray:
         """What tap i meets at every place, as a view of the padded x."""
         last = i + self.stride * (self.places - 1)
-        return x[(slice(None),) * self.index + (slice(i, last + 1, self.stride),)]
+        return x[(slice(None),) * self.number + (slice(i, last + 1, self.stride),)]
 
     def taps(self, x: NDArray) -> Iterator[NDArray]:
         return (self.tap(x, i) for i in range(self.k))
@@ -46,11 +46,11 @@ class Axis(NamedTuple):
     def zeros(self, like: NDArray) -> NDArray:
         """Zeros in the shape of `like`, but as long along this axis as the padded input."""
         shape = self.padded_shape(like)
-        covered = self.stride == self.k and self.places * self.k == shape[self.index]  # every number will be written
+        covered = self.stride == self.k and self.places * self.k == shape[self.number]  # every number will be written
         return (np.empty if covered else np.zeros)(shape, like.dtype)
 
 
-def combine(ufunc: np.ufunc, x: NDArray, axis: Axis) -> NDArray:
+def combine(ufunc: np.ufunc, x: NDArray, axis: AxisWindows) -> NDArray:
     """np.maximum or np.add over the windows along one axis of the padded x."""
     first, *others = axis.taps(x)
     out = first.copy() if not others else ufunc(first, others[0])
@@ -59,7 +59,7 @@ def combine(ufunc: np.ufunc, x: NDArray, axis: Axis) -> NDArray:
     return out
 
 
-def largest(x: NDArray, axis: Axis) -> tuple[NDArray, NDArray]:
+def largest(x: NDArray, axis: AxisWindows) -> tuple[NDArray, NDArray]:
     """The largest number of each window along one axis of the padded x, and the tap at which it stands.
 
     Of several equal ones it is the first tap, of several NaN the last, and never one that lies in the padding.
@@ -69,7 +69,7 @@ def largest(x: NDArray, axis: Axis) -> tuple[NDArray, NDArray]:
     winner = np.zeros(out.shape, np.uint8 if axis.k <= 256 else np.int32)
     if axis.padding:  # before anything has won, the first tap that does not lie in the padding
         start = np.maximum(axis.padding - axis.stride * np.arange(axis.places), 0)
-        winner += start.astype(winner.dtype).reshape(-1, *[1] * (x.ndim - 1 - axis.index))
+        winner += start.astype(winner.dtype).reshape(-1, *[1] * (x.ndim - 1 - axis.number))
     for i, tap in enumerate(others, start=1):
         # A later winner has a larger number. Arithmetic on masks is several times faster than masked assignment.
         np.maximum(winner, (tap > out) * winner.dtype.type(i), out=winner)
@@ -80,7 +80,7 @@ def largest(x: NDArray, axis: Axis) -> tuple[NDArray, NDArray]:
     return out, winner
 
 
-def route(dout: NDArray, axis: Axis, winner: NDArray) -> NDArray:
+def route(dout: NDArray, axis: AxisWindows, winner: NDArray) -> NDArray:
     """The transpose of `largest`: each number of dout goes back to the tap that won."""
     dx = axis.zeros(dout)
     bits, whole = dout.view(f"i{dout.itemsize}"), dx.view(f"i{dx.itemsize}")
@@ -94,14 +94,14 @@ def route(dout: NDArray, axis: Axis, winner: NDArray) -> NDArray:
     return axis.crop(dx)
 
 
-def box_sum(x: NDArray, axes: list[Axis]) -> NDArray:
+def box_sum(x: NDArray, axes: list[AxisWindows]) -> NDArray:
     """The sum of every window; the padding counts as zeros."""
     for axis in axes:
         x = combine(np.add, axis.pad(x, 0), axis)
     return x
 
 
-def box_spread(dout: NDArray, axes: list[Axis]) -> NDArray:
+def box_spread(dout: NDArray, axes: list[AxisWindows]) -> NDArray:
     """The transpose of `box_sum`."""
     for axis in reversed(axes):
         dx = axis.zeros(dout)

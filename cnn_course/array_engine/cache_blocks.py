@@ -57,7 +57,7 @@ def even(total: int, most: int, shares: int = 1) -> int:
     return max(1, -(-total // (shares * max(1, rounds))))
 
 
-def share(work: Callable[[Sequence], Any], jobs: Sequence, macs: int) -> list:
+def in_threads(work: Callable[[Sequence], Any], jobs: Sequence, macs: int) -> list:
     """Do the jobs in this thread, or split between `threads()` of them, each with a single-threaded product.
 
     Returns what `work` returned for each part, always in the same order.

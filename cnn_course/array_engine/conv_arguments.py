@@ -78,11 +78,12 @@ class Convolution(NamedTuple):
 
     def inside(self, padded: NDArray) -> NDArray:
         """The part of a padded array (..., *padded_size) that x itself fills, as a view."""
-        along = (slice(before, before + n) for n, (before, _) in zip(self.x.shape[2:], self.borders, strict=True))
-        return padded[(..., *along)]
+        sizes = zip(self.x.shape[2:], self.borders, strict=True)
+        along = tuple(slice(before, before + n) for n, (before, _) in sizes)
+        return padded[(slice(None),) * (padded.ndim - len(along)) + along]
 
 
-def check(
+def checked(
     axes: int, x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1
 ) -> Convolution:
     """Check the arguments of a convolution over `axes` spatial axes.
@@ -119,10 +120,13 @@ def check(
         raise ValueError(f"b must have shape ({filters},), one number per kernel of w, but has shape {b.shape}")
 
     strides, dilations = each("stride", stride, axes, least=1), each("dilation", dilation, axes, least=1)
-    paddings = (padding,) * axes if isinstance(padding, str) else each("padding", padding, axes, least=0)
+    paddings: list[int | str]
+    paddings = [padding] * axes if isinstance(padding, str) else [*each("padding", padding, axes, least=0)]
     borders, places = [], []
     for n, k, s, p, d in zip(size, kernel, strides, paddings, dilations, strict=True):
         places.append(output_size(n, k, stride=s, padding=p, dilation=d))
         borders.append(borders_of(p, k, s, d))
     out = np.zeros((images, filters if channels else 0, *places), x.dtype)
-    return Convolution(x, w, b, strides, tuple(borders), dilations, groups, out)
+    return Convolution(
+        x=x, w=w, b=b, stride=strides, borders=tuple(borders), dilation=dilations, groups=groups, out=out
+    )

@@ -41,7 +41,7 @@ class Axis(NamedTuple):
 
         ceil_mode: as in PyTorch's pools, one more window where pixels are left over and it starts inside.
         """
-        before = dilation * (k - 1) // 2 if padding == "same" else 0 if padding == "valid" else padding
+        before = padding if not isinstance(padding, str) else dilation * (k - 1) // 2 if padding == "same" else 0
         size = -1
         if ceil_mode:
             size = -(-(self.size + 2 * before - dilation * (k - 1) - 1) // stride) + 1
@@ -61,27 +61,31 @@ class Axis(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of a table. axes: one for each axis of the map, or of the map that was flattened."""
+    """One line of a table. axes: one for each axis of the map, or of the map that was flattened.
 
-    name: str
+    jump, field and centre are one number where the axes agree, as they nearly always do. Their annotations say so, and
+    leave the rest open (`Any`): else a type checker would object to each `row.field / 2`.
+    """
+
     layer: str
     shape: tuple[int, ...]
-    parameters: int
-    macs: int
     axes: tuple[Axis, ...]
+    parameters: int = 0
+    macs: int = 0
+    name: str = ""  # of a part of a torch module; a list of layers has none
 
     @property
-    def jump(self) -> Sizes | None:
+    def jump(self) -> int | Any:
         """Input pixels between neighbours; a tuple where the axes differ, None where there is no such distance."""
         return None if len(self.shape) == 1 else _shared([axis.jump for axis in self.axes])
 
     @property
-    def field(self) -> Sizes | None:
+    def field(self) -> int | Any:
         """Receptive field in input pixels; a tuple where the axes differ, None for an input without axes."""
         return _shared([axis.field for axis in self.axes])
 
     @property
-    def centre(self) -> float | tuple[float, ...] | None:
+    def centre(self) -> float | Any:
         """Input pixel in the middle of the first unit's field."""
         return _shared([axis.centre for axis in self.axes])
 
@@ -122,8 +126,8 @@ class Table:
         lines = []
         for row in self.rows:
             costs = [f"{n:,}" if n else "" for n in (row.parameters, row.macs)]
-            seen = [written(row.jump), written(row.field), written(row.centre)]
-            lines.append([*([row.name] if named else []), row.layer, written(row.shape), *costs, *seen])
+            seen = [size_text(row.jump), size_text(row.field), size_text(row.centre)]
+            lines.append([*([row.name] if named else []), row.layer, size_text(row.shape), *costs, *seen])
         foot = [*([""] if named else []), "whole network", "", f"{self.parameters:,}", f"{self.macs:,}", "", "", ""]
         return head, lines, foot, 3 if named else 2
 
@@ -162,10 +166,10 @@ def table_of(rows: Sequence[Row], note: str = "") -> Table:
     return Table(tuple(rows), sum(row.parameters for row in rows), sum(row.macs for row in rows), note)
 
 
-def written(value: Any) -> str:
+def size_text(value: Any) -> str:
     """3, 3×3, same, 0.5; nothing for None. A tuple of equal numbers stays a tuple: it is a size."""
     if isinstance(value, tuple | list):
-        return "×".join(written(v) or "–" for v in value)
+        return "×".join(size_text(v) or "–" for v in value)
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

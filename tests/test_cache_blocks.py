@@ -17,9 +17,9 @@ def test_product_in_slices_is_the_product(monkeypatch, limit, shape):
 
 def test_results_come_in_the_order_of_the_jobs(monkeypatch):
     monkeypatch.setattr(cache_blocks, "threads", lambda: 3)
-    parts = cache_blocks.share(list, range(10), cache_blocks.THREADED_MACS)
+    parts = cache_blocks.in_threads(list, range(10), cache_blocks.THREADED_MACS)
     assert len(parts) == 3 and sum(parts, []) == list(range(10))
-    assert cache_blocks.share(list, range(10), cache_blocks.THREADED_MACS - 1) == [list(range(10))]
+    assert cache_blocks.in_threads(list, range(10), cache_blocks.THREADED_MACS - 1) == [list(range(10))]
 
 
 @pytest.mark.parametrize(
