@@ -6,16 +6,13 @@ Nothing is run: every number follows from the sizes. Bias additions are not coun
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from cnn_course.arguments.integers import each, integer, pair
 from cnn_course.convolution import output_size
 
 __all__ = [
-    "EdgeCosts",
     "conv_macs",
     "conv_parameters",
-    "edge_filter_costs",
     "linear_macs",
     "linear_parameters",
     "mlp_parameters",
@@ -51,7 +48,8 @@ def conv_macs(
     Raises ValueError as `conv_parameters` and `output_size` do.
     """
     weights = conv_parameters(cin, cout, k, bias=False, groups=groups)
-    paddings = (padding, padding) if isinstance(padding, str) else pair("padding", padding, least=0)
+    paddings: list[int | str]
+    paddings = [padding] * 2 if isinstance(padding, str) else [*pair("padding", padding, least=0)]
     strides, dilations = pair("stride", stride, least=1), pair("dilation", dilation, least=1)
     height, width = (
         output_size(n, taps, stride=s, padding=p, dilation=d)
@@ -76,34 +74,6 @@ def mlp_parameters(sizes: Sequence[int], *, bias: bool = True) -> int:
     if len(sizes) < 2:
         raise ValueError(f"sizes must name at least the inputs and the outputs, not {sizes!r}")
     return sum(linear_parameters(n_in, n_out, bias) for n_in, n_out in pairwise(sizes))
-
-
-class EdgeCosts(NamedTuple):
-    """Three ways to subtract each pixel from its right neighbour."""
-
-    convolution_flops: int
-    dense_entries: int
-    dense_flops: int
-    sparse_nonzeros: int
-    sparse_flops: int
-
-
-def edge_filter_costs(height: int = 280, width: int = 320) -> EdgeCosts:
-    """The two-tap edge filter on one image: as a convolution, as a dense matrix, as a sparse matrix.
-
-    The output has width - 1 columns. Multiplications and additions both count, so n products and their sum cost
-    2n - 1: that is 3 per output for the two taps, and for the sparse matrix, which stores the same two numbers in
-    every row. The example is that of Goodfellow, Bengio and Courville, "Deep Learning" (2016), section 9.2.
-    """
-    height, width = integer("height", height, least=1), integer("width", width, least=2)
-    inputs, outputs = height * width, height * (width - 1)
-    return EdgeCosts(
-        convolution_flops=3 * outputs,
-        dense_entries=inputs * outputs,
-        dense_flops=outputs * (2 * inputs - 1),
-        sparse_nonzeros=2 * outputs,
-        sparse_flops=3 * outputs,
-    )
 
 
 def _channels(cin: int, cout: int, groups: int) -> tuple[int, int, int]:

@@ -2,6 +2,9 @@
 
 Nothing here downloads by itself and nothing falls back silently: a missing set is an error that says what to type, and
 `Dataset.title` says which data a figure or a number comes from.
+
+BUILT_IN and PUBLISHED below name the sets. The address and the checksum of every file to download stand in
+`data_sources/published_files.py`; how the built-in sets are drawn, in `synthetic.py`.
 """
 
 import difflib
@@ -48,7 +51,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Row:
+class DatasetState:
     """One line of `describe`: `state` is "built in", "on disk" or "missing"; `hint` is what to type next."""
 
     name: str
@@ -56,7 +59,14 @@ class Row:
     images: int
     size: str
     state: str
-    hint: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class _BuiltIn:
+    title: str
+    images: int
+    size: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,13 @@ class _Published:
 
 def _idx_set(source: published_files.IdxSet, title: str, classes: tuple[str, ...]) -> _Published:
     return _Published(
-        *(title, classes, 5_000, 70_000, "1x28x28", sum(f.size for f in source.files), "glyphs"),
+        title=title,
+        classes=classes,
+        held_out=5_000,
+        images=70_000,
+        size="1x28x28",
+        download=sum(file.size for file in source.files),
+        stand_in="glyphs",
         present=partial(published_files.idx_present, source),
         load=partial(published_files.load_idx, source),
         get=partial(published_files.get_idx, source),
@@ -83,9 +99,11 @@ def _idx_set(source: published_files.IdxSet, title: str, classes: tuple[str, ...
 
 
 BUILT_IN = {
-    "digits": ("digits: real handwritten digits, 8x8 (scikit-learn)", 1_797, "1x8x8"),
-    "glyphs": ("glyphs: digits drawn from fonts, not MNIST", sum(DRAWN_SIZES), "1x28x28"),
-    "shapes": ("shapes: ten shapes drawn by the course, not photographs", sum(DRAWN_SIZES), "3x32x32"),
+    "digits": _BuiltIn(title="digits: real handwritten digits, 8x8 (scikit-learn)", images=1_797, size="1x8x8"),
+    "glyphs": _BuiltIn(title="glyphs: digits drawn from fonts, not MNIST", images=sum(DRAWN_SIZES), size="1x28x28"),
+    "shapes": _BuiltIn(
+        title="shapes: ten shapes drawn by the course, not photographs", images=sum(DRAWN_SIZES), size="3x32x32"
+    ),
 }
 PUBLISHED = {
     "mnist": _idx_set(published_files.MNIST, "MNIST: real handwritten digits, 28x28", tuple("0123456789")),
@@ -96,9 +114,13 @@ PUBLISHED = {
         tuple("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")),
     ),
     "cifar10": _Published(
-        "CIFAR-10: small colour photographs, 32x32",
-        tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
-        *(5_000, 60_000, "3x32x32", published_files.CIFAR10_SIZE, "shapes"),
+        title="CIFAR-10: small colour photographs, 32x32",
+        classes=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
+        held_out=5_000,
+        images=60_000,
+        size="3x32x32",
+        download=published_files.CIFAR10_SIZE,
+        stand_in="shapes",
         present=published_files.cifar10_present,
         load=published_files.load_cifar10,
         get=published_files.get_cifar10,
@@ -108,9 +130,12 @@ NAMES = (*BUILT_IN, *PUBLISHED)
 
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
-    """Where data lies: `root`, else the environment variable CNN_COURSE_DATA, else the user's cache folder."""
+    """Where data lies: `root`, else the environment variable CNN_COURSE_DATA, else the user's cache folder.
+
+    Raises DatasetError for the home folder of an unknown user.
+    """
     chosen = root if root is not None else os.environ.get("CNN_COURSE_DATA")
-    return Path(chosen).expanduser() if chosen else user_cache_path("cnn-course")
+    return _expanded(chosen) if chosen else user_cache_path("cnn-course")
 
 
 def load(
@@ -155,14 +180,18 @@ def verify(name: str, root: str | os.PathLike | None = None) -> str:
     return f"{data.name}: {counts} images (train / val / test), {len(data.classes)} classes; {how}."
 
 
-def describe(root: str | os.PathLike | None = None) -> list[Row]:
+def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
     """All data sets, built in, published and folders in the data root. Looks at names only: nothing is read."""
     where = data_root(root)
-    rows = [Row(name, title, images, size, "built in", "") for name, (title, images, size) in BUILT_IN.items()]
+    rows = [
+        DatasetState(name=name, title=b.title, images=b.images, size=b.size, state="built in")
+        for name, b in BUILT_IN.items()
+    ]
     for name, p in PUBLISHED.items():
         here = p.present(where)
+        state = "on disk" if here else "missing"
         hint = "" if here else f"cnn-course data get {name}  ({megabytes(p.download)})"
-        rows.append(Row(name, p.title, p.images, p.size, "on disk" if here else "missing", hint))
+        rows.append(DatasetState(name=name, title=p.title, images=p.images, size=p.size, state=state, hint=hint))
     known = {"MNIST", "FashionMNIST", published_files.CIFAR10_FOLDER}
     try:
         folders = sorted(d for d in where.iterdir() if d.is_dir() and d.name not in known and d.name[0] != ".")
@@ -174,7 +203,8 @@ def describe(root: str | os.PathLike | None = None) -> list[Row]:
         except DatasetError:
             continue  # some other folder
         count = sum(len(listing) for listing in splits.values())
-        rows.append(Row(folder.name, _folder_title(folder, classes), count, "", "on disk", ""))
+        title = _folder_title(folder, classes)
+        rows.append(DatasetState(name=folder.name, title=title, images=count, size="", state="on disk"))
     return rows
 
 
@@ -209,16 +239,17 @@ def _load_built_in(name: str) -> Dataset:
         # Values 0..16 become 0..255, so that every data set has the same range.
         images = np.floor(bunch.images[:, None] * (255 / 16) + 0.5).astype(np.uint8)
         labels = bunch.target.astype(np.int64)
-        rest, test = _hold_out(labels, 300)
-        train, val = _hold_out(labels[rest], 300)
-        parts, classes = (rest[train], rest[val], test), tuple("0123456789")
+        rest, tested = _hold_out(labels, 300)
+        trained, chosen = _hold_out(labels[rest], 300)
+        parts, classes = (rest[trained], rest[chosen], tested), tuple("0123456789")
     else:
         draw = synthetic.glyphs if name == "glyphs" else synthetic.shapes
         classes = synthetic.GLYPH_CLASSES if name == "glyphs" else synthetic.SHAPE_CLASSES
         drawn = draw(sum(DRAWN_SIZES), SEED)
         images, labels = drawn.images, drawn.labels
         parts = np.split(np.arange(len(labels)), np.cumsum(DRAWN_SIZES)[:-1])
-    return Dataset(name, BUILT_IN[name][0], classes, *(Split(images[part], labels[part]) for part in parts))
+    train, val, test = (Split(images[part], labels[part]) for part in parts)
+    return Dataset(name=name, title=BUILT_IN[name].title, classes=classes, train=train, val=val, test=test)
 
 
 def _load_published(name: str, root: Path) -> Dataset:
@@ -230,15 +261,22 @@ def _load_published(name: str, root: Path) -> Dataset:
             f"{name} is not on this machine: {error} Get it once ({megabytes(p.download)}) with: "
             f"cnn-course data get {name}. Without a network use {p.stand_in!r}, which is built in."
         ) from error
-    train, val = _hold_out(labels, min(p.held_out, max(1, len(labels) // 10)))
-    return Dataset(
-        *(name, p.title, p.classes), Split(images[train], labels[train]), Split(images[val], labels[val]), Split(*test)
-    )
+    rest, held_out = _hold_out(labels, min(p.held_out, max(1, len(labels) // 10)))
+    train, val = (Split(images[part], labels[part]) for part in (rest, held_out))
+    return Dataset(name=name, title=p.title, classes=p.classes, train=train, val=val, test=Split(*test))
+
+
+def _expanded(path: str | os.PathLike) -> Path:
+    """The path with ~ and ~user filled in. Raises DatasetError for a user who is not known here."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DatasetError(f"There is no home folder for {os.fspath(path)}: write the path without ~.") from error
 
 
 def _folder(name: str, root: Path) -> Path:
     """The folder of that name, here or in the data root. Raises DatasetError if there is none."""
-    for path in (Path(name).expanduser(), root / name):
+    for path in (_expanded(name), root / name):
         if name and path.is_dir():
             return path
         if name and path.exists():
@@ -275,4 +313,6 @@ def _load_folder(folder: Path, size: tuple[int, int] | None) -> Dataset:
     images = image_folder.read_images([path for split in order for path, _ in splits[split]], size)
     parts = np.split(images, np.cumsum([len(splits[split]) for split in order])[:-1])
     labels = [np.array([label for _, label in splits[split]], dtype=np.int64) for split in order]
-    return Dataset(folder.resolve().name, _folder_title(folder, classes), classes, *map(Split, parts, labels))
+    train, val, test = map(Split, parts, labels)
+    name, title = folder.resolve().name, _folder_title(folder, classes)
+    return Dataset(name=name, title=title, classes=classes, train=train, val=val, test=test)

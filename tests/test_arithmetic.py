@@ -5,7 +5,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from cnn_course.arithmetic import (
     conv_macs,
     conv_parameters,
-    edge_filter_costs,
     linear_macs,
     linear_parameters,
     mlp_parameters,
@@ -36,15 +35,6 @@ def test_the_numbers_of_the_lectures():
     assert conv_parameters(3, 64, 3) == 1_792
     assert linear_parameters(32 * 32 * 3, 28 * 28, bias=False) == 2_408_448
     assert conv_parameters(3, 1, 5, bias=False) == 75
-
-
-def test_edge_filter_costs():
-    costs = edge_filter_costs(280, 320)
-    assert costs.convolution_flops == 267_960
-    assert costs.dense_entries == 8_003_072_000
-    assert costs.dense_flops > 16_000_000_000
-    assert costs.sparse_nonzeros == 178_640
-    assert costs.sparse_flops == costs.convolution_flops
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -89,7 +79,6 @@ def test_mlp_against_torch(sizes, bias):
         (lambda: conv_macs(3, 4, 3, 8, padding=-1), ValueError, "padding must be an integer of at least 0, not -1"),
         (lambda: linear_parameters(-1, 4), ValueError, "n_in"),
         (lambda: mlp_parameters([5]), ValueError, "at least the inputs and the outputs"),
-        (lambda: edge_filter_costs(4, 1), ValueError, "width must be an integer of at least 2"),
     ],
 )
 def test_bad_input(call, error, message):

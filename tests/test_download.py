@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnn_course.data_sources import download
-from cnn_course.data_sources.download import fetch, write_whole
+from cnn_course.data_sources.download import fetch, write_data_file
 from cnn_course.errors import DatasetError
 
 DATA = np.random.default_rng(0).bytes(900_000)
@@ -180,12 +180,12 @@ def test_two_callers_download_once(server, tmp_path):
         caller.join(30)
     assert results == [tmp_path / "file.bin"] * 3
     assert (tmp_path / "file.bin").read_bytes() == DATA and only(tmp_path, "file.bin")
-    if download.fcntl:
+    if download.LOCKS:
         assert len(server.asked) == 1
 
 
 def test_without_locks_every_process_has_its_own_part(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "fcntl", None)
+    monkeypatch.setattr(download, "LOCKS", False)
     get(server, tmp_path / "file.bin", "cut")
     assert (tmp_path / "file.bin").read_bytes() == DATA and only(tmp_path, "file.bin")
 
@@ -219,7 +219,7 @@ def test_unwritable_folder(server, tmp_path):
 
 
 def test_write_whole_or_not_at_all(tmp_path, monkeypatch):
-    write_whole(tmp_path / "deep" / "file", b"new")
+    write_data_file(tmp_path / "deep" / "file", b"new")
     assert (tmp_path / "deep" / "file").read_bytes() == b"new" and only(tmp_path / "deep", "file")
 
     def full(*_):
@@ -227,7 +227,7 @@ def test_write_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(DatasetError, match="The disk is full"):
-        write_whole(tmp_path / "deep" / "file", b"newer")
+        write_data_file(tmp_path / "deep" / "file", b"newer")
     assert (tmp_path / "deep" / "file").read_bytes() == b"new" and only(tmp_path / "deep", "file")
 
 

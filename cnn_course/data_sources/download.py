@@ -1,5 +1,7 @@
 """Fetch one file from the network: resumed after a cut, checked by SHA-256, put in place whole or not at all.
 
+Which file, and from which address, is said in `published_files`.
+
 What has arrived waits in `NAME.part` beside the destination. It is renamed to NAME only when its SHA-256 is right.
 """
 
@@ -24,7 +26,9 @@ from cnn_course.files import whole_files
 try:
     import fcntl
 except ImportError:  # Windows: there, every process downloads into a part file of its own
-    fcntl = None
+    LOCKS = False
+else:
+    LOCKS = True
 
 CHUNK = 1 << 18
 TIMEOUT = 30  # seconds without a byte
@@ -72,7 +76,7 @@ def fetch(urls: Sequence[str], path: Path, *, sha256: str, size: int, progress: 
     )
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_data_file(path: Path, data: bytes) -> None:
     """Write a file whole or not at all. Raises DatasetError if the disk is full or may not be written."""
     with writable(path, len(data)):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +118,7 @@ def megabytes(size: int) -> str:
 @contextlib.contextmanager
 def _locked_part(path: Path) -> Iterator[Path | None]:
     """The part file of `path`, ours alone; None if another process has put `path` in place meanwhile."""
-    if fcntl is None:
+    if not LOCKS:
         own = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             yield own

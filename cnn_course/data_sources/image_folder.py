@@ -17,14 +17,6 @@ MOST_BYTES = 2 * 10**9  # of decoded images, which need twice that for a moment
 Listing = list[tuple[str, int]]  # path and label of each image
 
 
-def has_classes(folder: Path) -> bool:
-    """Whether a folder holds folders, as a folder of class folders does. An unreadable one does not."""
-    try:
-        return any(True for _ in _folders(folder))
-    except OSError:
-        return False
-
-
 def list_splits(folder: Path) -> tuple[tuple[str, ...], dict[str, Listing]]:
     """The class names, and for each split that the folder has its images in a fixed order (nothing is decoded).
 
@@ -72,13 +64,10 @@ def read_images(paths: list[str], size: tuple[int, int] | None) -> np.ndarray:
     size: (H, W) to scale each image to (its shape is not kept); without it all must have one size.
     Raises DatasetError naming the file that is unreadable or of another size, or if all would not fit into memory.
     """
+    if size is not None:
+        _check_room(len(paths), *size, 1)  # a single one may be too large already
     first = _decode(paths[0], size)
-    expected = first.nbytes * len(paths)
-    if expected > MOST_BYTES:
-        raise DatasetError(
-            f"{len(paths):,} images of {first.shape[0]}x{first.shape[1]} pixels are {megabytes(expected)} in memory. "
-            f"Give a smaller size, for example size=(64, 64)."
-        )
+    _check_room(len(paths), *first.shape[:2], 1 if first.ndim == 2 else 3)
     # Threads decode side by side, but for small pictures they spend more time on waiting for each other.
     workers = min(8, os.cpu_count() or 1) if first.size > 128 * 128 else 1
     with ThreadPoolExecutor(workers) as pool:
@@ -90,6 +79,15 @@ def read_images(paths: list[str], size: tuple[int, int] | None) -> np.ndarray:
     for row, image in zip(out, images, strict=True):
         row[:] = image if image.ndim == 2 else np.moveaxis(image, 2, 0)
     return out
+
+
+def _check_room(images: int, height: int, width: int, channels: int) -> None:
+    expected = images * height * width * channels
+    if expected > MOST_BYTES:
+        raise DatasetError(
+            f"{images:,} images of {height}x{width} pixels are {megabytes(expected)} in memory. "
+            f"Give a smaller size, for example size=(64, 64)."
+        )
 
 
 def _like(first: np.ndarray, first_path: str, path: str, size: tuple[int, int] | None) -> np.ndarray:
@@ -121,12 +119,12 @@ def _decode(path: str, size: tuple[int, int] | None) -> np.ndarray:
         ) from error
 
 
-def _folders(folder: Path) -> Iterator[os.DirEntry]:
+def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         yield from (entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _images(folder: str | os.PathLike) -> Iterator[str]:
+def _images(folder: str | os.PathLike[str]) -> Iterator[str]:
     """Paths of all images at any depth below a folder."""
     with os.scandir(folder) as entries:
         for entry in entries:

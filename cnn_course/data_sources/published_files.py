@@ -1,4 +1,6 @@
-"""Published data sets as files: where they come from, their checksums, and how to read them with NumPy alone.
+"""Published data sets: the address, size and checksum of every file to download, and how to read them with NumPy alone.
+
+A download that has moved gets its new address here: `servers` of an IdxSet, or CIFAR10_URLS.
 
 The layout on disk is torchvision's, so either finds what the other has fetched. Every file is checked against its
 SHA-256 before it is read. data/README.md says where each number comes from.
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_course.data_sources.download import fetch, readable, sha256_of, write_whole
+from cnn_course.data_sources.download import fetch, readable, sha256_of, write_data_file
 from cnn_course.errors import DatasetError, MissingError
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 (N, C, H, W), labels int64 (N,)
@@ -27,9 +29,9 @@ class IdxFile:
     """One of the four files of MNIST or Fashion-MNIST. `unpacked` is None where no checksum has been published."""
 
     name: str
-    size: int  # of the .gz
-    packed: str
-    unpacked: str | None
+    size: int  # of the .gz, in bytes
+    packed: str  # SHA-256 of the .gz
+    unpacked: str | None  # SHA-256 of what is in it
 
 
 @dataclass(frozen=True)
@@ -42,57 +44,66 @@ class IdxSet:
 
 
 MNIST = IdxSet(
-    "MNIST/raw",
-    ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
-    (
+    folder="MNIST/raw",
+    servers=("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+    files=(
         IdxFile(
-            "train-images-idx3-ubyte",
-            9912422,
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            name="train-images-idx3-ubyte",
+            size=9_912_422,
+            packed="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            unpacked="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         ),
         IdxFile(
-            "train-labels-idx1-ubyte",
-            28881,
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            name="train-labels-idx1-ubyte",
+            size=28_881,
+            packed="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            unpacked="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         ),
         IdxFile(
-            "t10k-images-idx3-ubyte",
-            1648877,
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            name="t10k-images-idx3-ubyte",
+            size=1_648_877,
+            packed="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            unpacked="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         ),
         IdxFile(
-            "t10k-labels-idx1-ubyte",
-            4542,
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            name="t10k-labels-idx1-ubyte",
+            size=4_542,
+            packed="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            unpacked="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
     ),
 )
 
 FASHION_MNIST = IdxSet(
-    "FashionMNIST/raw",
-    (
+    folder="FashionMNIST/raw",
+    servers=(
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     ),
-    (
+    files=(
         IdxFile(
-            "train-images-idx3-ubyte",
-            26421880,
-            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            None,
+            name="train-images-idx3-ubyte",
+            size=26_421_880,
+            packed="3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            unpacked=None,
         ),
         IdxFile(
-            "train-labels-idx1-ubyte", 29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", None
+            name="train-labels-idx1-ubyte",
+            size=29_515,
+            packed="a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            unpacked=None,
         ),
         IdxFile(
-            "t10k-images-idx3-ubyte", 4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", None
+            name="t10k-images-idx3-ubyte",
+            size=4_422_102,
+            packed="346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            unpacked=None,
         ),
         IdxFile(
-            "t10k-labels-idx1-ubyte", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", None
+            name="t10k-labels-idx1-ubyte",
+            size=5_148,
+            packed="67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            unpacked=None,
         ),
     ),
 )
@@ -191,7 +202,7 @@ def get_idx(source: IdxSet, root: Path, name: str, progress: bool) -> None:
             fetch(urls, packed, sha256=file.packed, size=file.size, progress=progress)
             data = gzip.decompress(packed.read_bytes())
         if not plain.is_file() or plain.stat().st_size != len(data) or plain.read_bytes() != data:
-            write_whole(plain, data)
+            write_data_file(plain, data)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -205,7 +216,7 @@ class _ArraysOnly(pickle.Unpickler):
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
             return getattr(np, name)
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return np._core.multiarray._reconstruct
+            return super().find_class("numpy._core.multiarray", name)
         raise pickle.UnpicklingError(f"{module}.{name} is not an array")
 
 
@@ -254,8 +265,18 @@ def _batches(root: Path, name: str) -> dict[str, bytes]:
         raise MissingError(f"{folder / absent[0] if folder.is_dir() else archive} is missing.")
     if sha256_of(archive) != CIFAR10_SHA256:
         raise _refused(archive, "is truncated or altered (wrong SHA-256)", name)
+    return _in_archive(archive, name)
+
+
+def _in_archive(archive: Path, name: str) -> dict[str, bytes]:
+    batches = {}
     with tarfile.open(archive) as tar:  # read by name: nothing is written, whatever paths the archive holds
-        return {batch: tar.extractfile(f"{CIFAR10_FOLDER}/{batch}").read() for batch in CIFAR10_BATCHES}
+        for batch in CIFAR10_BATCHES:
+            file = tar.extractfile(f"{CIFAR10_FOLDER}/{batch}")
+            if file is None:
+                raise _refused(archive, f"holds {batch}, but not as a file", name)
+            batches[batch] = file.read()
+    return batches
 
 
 def get_cifar10(root: Path, name: str, progress: bool) -> None:
@@ -267,11 +288,10 @@ def get_cifar10(root: Path, name: str, progress: bool) -> None:
     except DatasetError:
         fetched = not (archive.is_file() and sha256_of(archive) == CIFAR10_SHA256)
         fetch(CIFAR10_URLS, archive, sha256=CIFAR10_SHA256, size=CIFAR10_SIZE, progress=progress)
-        with tarfile.open(archive) as tar:
-            batches = {batch: tar.extractfile(f"{CIFAR10_FOLDER}/{batch}").read() for batch in CIFAR10_BATCHES}
+        batches = _in_archive(archive, name)
     for batch, data in batches.items():
         target = root / CIFAR10_FOLDER / batch
         if not target.is_file() or sha256_of(target) != CIFAR10_BATCHES[batch]:
-            write_whole(target, data)
+            write_data_file(target, data)
     if fetched:
         archive.unlink(missing_ok=True)  # 170 MB that torchvision does not need either once the folder is there
