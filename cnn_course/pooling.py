@@ -7,6 +7,7 @@ x is (N, C, L), (N, C, H, W) or (N, C, D, H, W); k, stride and padding are an in
 axes. A window is a box, and the maximum and the sum over a box can be taken one axis after the other. So every
 function here makes one pass along each axis, which is also how the gradients travel back. Where k equals the stride
 and nothing is padded, the windows tile the input, and no gradient has to be added up: each number is written once.
+The passes, with what happens where several numbers are the largest and in the padding, are `array_engine.box_windows`.
 
 float32 stays float32; integers, booleans and float64 give float64. Every function raises ValueError for shapes and
 values that do not fit and TypeError for other dtypes and non-integers.

@@ -60,7 +60,10 @@ class ScaledTanh(nn.Module):
 
 
 class Subsample(nn.Module):
-    """The sum of each 2x2 block, times one coefficient, plus one bias per map: (N, C, H, W) -> (N, C, H / 2, W / 2)."""
+    """The sum of each 2x2 block, times one coefficient, plus one bias per map: (N, C, H, W) -> (N, C, H / 2, W / 2).
+
+    LeNet's trained pooling; `resnet.Subsample`, ResNet's shortcut without weights, is another thing.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ def _conv(c_in: int, c_out: int, k: int, stride: int = 1) -> nn.Conv2d:
 class Subsample(nn.Module):
     """The paper's shortcut of option A, without parameters: every second pixel, and as many channels again that are 0.
 
-    (N, C, H, W) -> (N, 2 C, ceil(H / 2), ceil(W / 2)).
+    (N, C, H, W) -> (N, 2 C, ceil(H / 2), ceil(W / 2)). (`lenet.Subsample`, trained pooling, is another thing.)
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
