@@ -64,6 +64,9 @@ def test_data_root_in_order(monkeypatch, tmp_path):
     monkeypatch.setenv("CNN_COURSE_DATA", "~/my-data")
     assert datasets.data_root() == Path.home() / "my-data"
     assert datasets.data_root(tmp_path) == tmp_path
+    monkeypatch.setenv("CNN_COURSE_DATA", "~nobody-of-that-name")
+    with pytest.raises(DatasetError, match="There is no home folder for ~nobody-of-that-name"):
+        datasets.data_root()
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,7 @@ def test_data_root_in_order(monkeypatch, tmp_path):
         ("zebra", "no data set 'zebra'. Choose one of"),
         ("", "no data set ''"),
         ("no/such/folder", "folder of class folders"),
+        ("~nobody-of-that-name/pictures", "There is no home folder for ~nobody-of-that-name/pictures: write the path"),
     ],
 )
 def test_unknown_name(name, message, tmp_path):

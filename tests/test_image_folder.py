@@ -115,6 +115,9 @@ def test_folders_that_cannot_be_used(tmp_path, monkeypatch):
     monkeypatch.setattr(image_folder, "MOST_BYTES", 100)
     with pytest.raises(DatasetError, match="24 images of 6x5 pixels are 1 MB in memory. Give a smaller size"):
         load(make_folder(tmp_path / "large"))
+    monkeypatch.undo()
+    with pytest.raises(DatasetError, match="24 images of 1000000x1000000 pixels are 24000000 MB in memory"):
+        load(tmp_path / "large", size=(1_000_000, 1_000_000))
 
 
 def test_unreadable_folder(tmp_path, monkeypatch):
