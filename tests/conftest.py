@@ -61,10 +61,10 @@ def tab(browser, notebooks, tmp_path_factory):
     """JupyterLab over the module's folder of `notebooks`, in one page for all tests: it takes seconds to load."""
     import jupyterlab_harness as harness
 
-    with harness.server(notebooks, state=tmp_path_factory.mktemp("jupyter")) as lab:
+    with harness.server(notebooks, state=tmp_path_factory.mktemp("jupyter")) as running:
         page = browser.new_page(viewport={"width": 1200, "height": 1000})
         seen = harness.watch(page)
-        harness.open_lab(page, lab)
+        harness.open_jupyterlab(page, running)
         yield page, seen
         page.close(run_before_unload=False)
 

@@ -1,8 +1,8 @@
 """A private JupyterLab on loopback, driven in headless Chromium: the harness of the browser tests.
 
-with server(folder) as lab, chromium() as browser:
+with server(folder) as jupyterlab, chromium() as browser:
     page = browser.new_page()
-    open_lab(page, lab)
+    open_jupyterlab(page, jupyterlab)
     open_notebook(page, "01.ipynb")
     run_all(page)
 """
@@ -39,7 +39,7 @@ KERNEL_IDLE = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?
 
 
 @dataclass
-class Lab:
+class Server:
     """A running JupyterLab: its address, its token, and the folder that it shows."""
 
     url: str
@@ -67,7 +67,7 @@ def chromium() -> Iterator:
 
 
 @contextlib.contextmanager
-def server(folder: Path, *, state: Path, theme: str = "JupyterLab Light", **environment: str) -> Iterator[Lab]:
+def server(folder: Path, *, state: Path, theme: str = "JupyterLab Light", **environment: str) -> Iterator[Server]:
     """JupyterLab over `folder`, with nothing of the user's: its settings, kernels' history and logs go to `state`."""
     own = {name: state / name.lower() for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     own |= {
@@ -93,10 +93,10 @@ def server(folder: Path, *, state: Path, theme: str = "JupyterLab Light", **envi
     log = state / "server.log"
     with log.open("w") as out:
         process = subprocess.Popen(command, env=env, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
-    lab = Lab(f"http://127.0.0.1:{port}", token, folder)
+    running = Server(f"http://127.0.0.1:{port}", token, folder)
     try:
-        _wait_until_up(lab, process, log)
-        yield lab
+        _wait_until_up(running, process, log)
+        yield running
     finally:
         process.terminate()
         try:
@@ -112,11 +112,11 @@ def _settings(folder: Path, name: str, values: dict) -> None:
     file.write_text(json.dumps(values))
 
 
-def _wait_until_up(lab: Lab, process: subprocess.Popen, log: Path, seconds: float = 60) -> None:
+def _wait_until_up(running: Server, process: subprocess.Popen, log: Path, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{lab.url}/api/status?token={lab.token}", timeout=5).close()
+            urllib.request.urlopen(f"{running.url}/api/status?token={running.token}", timeout=5).close()
             return
         time.sleep(0.2)
     raise RuntimeError(f"JupyterLab did not come up in {seconds:.0f} s:\n{log.read_text()[-3000:]}")
@@ -138,14 +138,14 @@ def watch(page) -> Watch:
     return seen
 
 
-def open_lab(page, lab: Lab) -> None:
+def open_jupyterlab(page, running: Server) -> None:
     """Load JupyterLab."""
-    page.goto(f"{lab.url}/lab?reset&token={lab.token}")
+    page.goto(f"{running.url}/lab?reset&token={running.token}")
     page.wait_for_function("window.jupyterapp?.shell && jupyterapp.restored.then(() => true)", timeout=90_000)
 
 
 def open_notebook(page, name: str, seconds: float = 90) -> None:
-    """Open a notebook of the lab's folder and wait for its kernel."""
+    """Open a notebook of the server's folder and wait for its kernel."""
     page.evaluate("path => jupyterapp.commands.execute('docmanager:open', { path }).then(() => null)", name)
     page.wait_for_function(KERNEL_IDLE, timeout=1000 * seconds)
 
