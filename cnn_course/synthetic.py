@@ -9,6 +9,7 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Drawn:
 # glyphs
 
 
-def _outline(font, character: str) -> list[np.ndarray]:
+def _outline(font: Any, character: str) -> list[np.ndarray]:
     """Closed polygons of a character of a fontTools font, in font units, its quadratic curves cut into four."""
     table = font["glyf"]
     # The designer's integers, straight from the file: no hinting, no resolution, the same with every version.
@@ -74,12 +75,13 @@ def _glyph_fields() -> tuple[np.ndarray, np.ndarray]:
     logging.getLogger("fontTools.ttLib.tables._h_e_a_d").setLevel(logging.ERROR)
     fields = []
     for name in GLYPH_FONTS:
-        font = TTFont(Path(get_data_path(), "fonts", "ttf", f"{name}.ttf"), lazy=True)
-        for character in GLYPH_CLASSES:
-            contours = _outline(font, character)
-            points = np.concatenate(contours)
-            low, high = points.min(axis=0), points.max(axis=0)
-            fields.append(drawing.distance_field([(c - (low + high) / 2) * (2 / (high - low)[1]) for c in contours]))
+        with TTFont(Path(get_data_path(), "fonts", "ttf", f"{name}.ttf"), lazy=True) as font:
+            for character in GLYPH_CLASSES:
+                contours = _outline(font, character)
+                points = np.concatenate(contours)
+                low, high = points.min(axis=0), points.max(axis=0)
+                size = 2 / (high - low)[1]
+                fields.append(drawing.distance_field([(c - (low + high) / 2) * size for c in contours]))
     fields = np.stack(fields)
     return fields, -fields.min(axis=(1, 2))
 
