@@ -9,13 +9,12 @@ give the limit and no warning, and NaN gives NaN, in the derivatives too. Every 
 numbers.
 """
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments.floats import same_float
+from cnn_course.arguments.floats import is_number, same_float
 from cnn_course.arguments.integers import integer
 
 Array = NDArray[np.floating]
@@ -176,7 +175,7 @@ def _float(**named: Any) -> Array:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+    if not is_number(value):
         raise TypeError(f"{name} must be one number, not {value!r} ({type(value).__name__})")
     if not np.isfinite(value):
         raise ValueError(f"{name} must be finite, not {value!r}")
@@ -197,7 +196,7 @@ def _finite(x: Array) -> Array:
 
 def _with_slope(x: ArrayLike, slope: ArrayLike) -> tuple[Array, Array]:
     """x and the slope in one dtype, the slope shaped to multiply x."""
-    plain = isinstance(slope, Real) and not isinstance(slope, np.generic)
+    plain = is_number(slope) and not isinstance(slope, np.generic)
     x, slope = _float(x=x), _float(slope=slope)
     dtype = x.dtype if plain else np.result_type(x, slope)
     x, slope = x.astype(dtype, copy=False), slope.astype(dtype, copy=False)

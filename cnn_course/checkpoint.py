@@ -10,9 +10,11 @@ dicts, lists and tuples, and is read with weights_only=True: a file from elsewhe
 import glob
 import hashlib
 import io
+import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,7 +25,7 @@ TITLE = b"cnn-course checkpoint, version 1\n"
 _AWAY = "move it away or delete it, and the training begins anew; or put a copy in its place that is good."
 
 
-def save(path: Path, state: dict) -> None:
+def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
     """Put `state` at `path` in place of the checkpoint before; makes the folder, removes what killed writers left.
 
     Raises TypeError for a state that could not be read back, and CheckpointError where the file cannot be written
@@ -45,7 +47,7 @@ def save(path: Path, state: dict) -> None:
         ) from error
 
 
-def load(path: Path) -> dict | None:
+def load(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The state that was saved last, its tensors on the CPU; None where there is no file.
 
     Raises CheckpointError for a file that is damaged, that is something else, or that cannot be read.
@@ -76,11 +78,11 @@ def _digest(data: bytes | memoryview) -> bytes:
 
 def _check(value: object, where: str) -> None:
     """Refuse what weights_only=True would not read back: better now than when a run must be resumed."""
-    if type(value) in (dict, OrderedDict):
+    if isinstance(value, dict) and type(value) in (dict, OrderedDict):
         for key, item in value.items():
             _check(key, f"a key of {where}")
             _check(item, f"{where}[{key!r}]")
-    elif type(value) in (list, tuple):
+    elif isinstance(value, list | tuple) and type(value) in (list, tuple):
         for i, item in enumerate(value):
             _check(item, f"{where}[{i}]")
     elif type(value) not in (bool, int, float, str, type(None)) and not isinstance(value, torch.Tensor):

@@ -6,12 +6,14 @@ The numbers are stored beside the sentence as well, where `tests/test_claims.py`
 """
 
 import string
-from numbers import Integral, Real
+from numbers import Integral
 
 from IPython.display import display
 
+from cnn_course.arguments.floats import Number, is_number
 
-def state(sentence: str, **numbers: Real) -> None:
+
+def state(sentence: str, **numbers: Number) -> None:
     """Display a sentence (Markdown) with `numbers` put in where it says {name} or {name:format}, as `str.format` does.
 
     Numbers that differ from run to run do not belong here: what nbval compares must be the same on every run.
@@ -25,7 +27,7 @@ def state(sentence: str, **numbers: Real) -> None:
             "each number must be named once or more, and every name must have its number"
         )
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, Real):
+        if not is_number(value):
             raise TypeError(f"claims.state: {name} must be a number, not {value!r} ({type(value).__name__})")
     text = sentence.format(**numbers)
     stored = {name: int(v) if isinstance(v, Integral) else round(float(v), 6) for name, v in numbers.items()}

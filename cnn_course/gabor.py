@@ -69,7 +69,7 @@ def fit(filter: ArrayLike, *, starts: int = 4) -> Gabor:
         raise ValueError("the filter is constant: there is no variance to explain")
     scale = math.sqrt(variation)
     low, high = _bounds(target.shape)
-    best, error = None, math.inf
+    best, error = np.zeros(8), math.inf
     for start in _promising(target / scale, starts):
         found, _, info, *_ = optimize.leastsq(
             _residual, start, (target / scale, low, high), _slopes, full_output=True, maxfev=100
@@ -82,9 +82,16 @@ def fit(filter: ArrayLike, *, starts: int = 4) -> Gabor:
     turned = angle % (2 * math.pi) >= math.pi  # the same stripes seen from the other side
     phase = math.atan2(sine if turned else -sine, cosine)
     return Gabor(
-        float(np.hypot(cosine, sine)), *map(float, (row, column, along, across, angle % math.pi, frequency)), phase,
+        amplitude=float(np.hypot(cosine, sine)),
+        row=float(row),
+        column=float(column),
+        along=float(along),
+        across=float(across),
+        angle=float(angle % math.pi),
+        frequency=float(frequency),
+        phase=phase,
         explained=1 - error,
-    )  # fmt: skip
+    )
 
 
 def controls(filters: ArrayLike, seed: int = 0) -> dict[str, Array]:

@@ -4,7 +4,7 @@ A picture is an array (H, W) or (H, W, 3). `shift`, `pad` and `place` work on th
 they serve whole batches (N, C, H, W); move a colour picture there with `to_nchw`.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import skimage
@@ -15,6 +15,7 @@ from cnn_course.arguments.integers import integer, pair
 # Those inside scikit-image's wheel: no network. `skimage.data` names the photographer and the licence of each.
 PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins")
 
+_NUMPY_MODES: dict[str, Literal["constant", "edge", "reflect", "wrap"]]
 _NUMPY_MODES = {"zeros": "constant", "edge": "edge", "reflect": "reflect", "wrap": "wrap"}
 
 
@@ -86,8 +87,10 @@ def pad(x: ArrayLike, padding: Any, *, mode: str = "zeros", value: float = 0.0) 
         sides = [(amount, amount) for amount in pair("padding", padding, least=0)]
     if mode != "zeros" and 0 in x.shape[-2:]:
         raise ValueError(f'mode={mode!r} needs pixels to repeat, but x has shape {x.shape}; use mode="zeros"')
-    fill = {"constant_values": value} if mode == "zeros" else {}
-    return np.pad(x, [(0, 0)] * (x.ndim - 2) + sides, mode=_NUMPY_MODES[mode], **fill)
+    sides = [(0, 0)] * (x.ndim - 2) + sides
+    if mode == "zeros":
+        return np.pad(x, sides, constant_values=value)
+    return np.pad(x, sides, mode=_NUMPY_MODES[mode])
 
 
 def place(x: ArrayLike, size: int | tuple[int, int], *, top: int | None = None, left: int | None = None) -> NDArray:

@@ -7,7 +7,7 @@ shape. This is the interface of the assignments of Stanford's course CS231n. Poo
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from cnn_course import convolution
 from cnn_course.arguments.floats import same_float
 
-CONVOLUTIONS = {3: convolution.conv1d, 4: convolution.conv2d, 5: convolution.conv3d}
+CONVOLUTIONS: dict[int, Callable[..., NDArray]] = {3: convolution.conv1d, 4: convolution.conv2d, 5: convolution.conv3d}
 
 
 def conv_forward(x: NDArray, w: NDArray, b: NDArray | None = None, **settings: Any) -> tuple[NDArray, tuple]:
@@ -28,6 +28,16 @@ def conv_forward(x: NDArray, w: NDArray, b: NDArray | None = None, **settings: A
     if x.ndim not in CONVOLUTIONS:
         raise ValueError(f"x must have 3, 4 or 5 axes (N, C, *size), but has {x.ndim} (shape {x.shape})")
     return CONVOLUTIONS[x.ndim](x, w, b, **settings), (x, w, settings)
+
+
+@overload
+def conv_backward(
+    dout: NDArray, cache: tuple, *, need_dx: Literal[True] = True
+) -> tuple[NDArray, NDArray, NDArray]: ...
+
+
+@overload
+def conv_backward(dout: NDArray, cache: tuple, *, need_dx: bool) -> tuple[NDArray | None, NDArray, NDArray]: ...
 
 
 def conv_backward(dout: NDArray, cache: tuple, *, need_dx: bool = True) -> tuple[NDArray | None, NDArray, NDArray]:
@@ -47,6 +57,16 @@ def affine_forward(x: NDArray, w: NDArray, b: NDArray) -> tuple[NDArray, tuple]:
             f"the shapes must be x (N, D), w (units, D) and b (units,), but they are {x.shape}, {w.shape} and {b.shape}"
         )
     return x @ w.T + b, (x, w)
+
+
+@overload
+def affine_backward(
+    dout: NDArray, cache: tuple, *, need_dx: Literal[True] = True
+) -> tuple[NDArray, NDArray, NDArray]: ...
+
+
+@overload
+def affine_backward(dout: NDArray, cache: tuple, *, need_dx: bool) -> tuple[NDArray | None, NDArray, NDArray]: ...
 
 
 def affine_backward(dout: NDArray, cache: tuple, *, need_dx: bool = True) -> tuple[NDArray | None, NDArray, NDArray]:

@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ from cnn_course.errors import RunError
 from cnn_course.files.course_files import repository
 from cnn_course.files.whole_files import write_whole
 from cnn_course.training.history import Epoch, History
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 PACKAGES = ("cnn-course", "torch", "torchvision", "numpy")
 
@@ -57,7 +60,7 @@ class Run:
 
 
 def record(
-    name: str, history: History, config: object, about: Mapping[str, Any], folder: str | os.PathLike | None = None
+    name: str, history: History, config: "DataclassInstance", about: Mapping[str, Any], folder: str | os.PathLike | None = None
 ) -> Path:
     """Write NAME.csv and NAME.json; returns the path of the latter, which is written last.
 

@@ -93,13 +93,13 @@ def circulant(kernel: ArrayLike) -> NDArray[np.floating]:
     return a
 
 
-def ring_kernel(a: ArrayLike, size: int | tuple[int, ...] | None = None) -> NDArray[np.floating]:
+def ring_kernel(a: ArrayLike | scipy.sparse.sparray, size: int | tuple[int, ...] | None = None) -> NDArray[np.floating]:
     """The mean of each wrapped diagonal of a square matrix: kernel[d] = mean over i of a[i, i + d].
 
     a: (n, n), dense or sparse; size: n by default, or (H, W, ...) if row and column number the pixels of a torus.
     Returns an array of shape size. Raises ValueError if a is not square or does not fit size.
     """
-    a = a.toarray() if scipy.sparse.issparse(a) else np.asarray(a)
+    a = _dense(a)
     if a.ndim != 2 or a.shape[0] != a.shape[1] or a.size == 0:
         raise ValueError(f"a must be a square matrix, but has shape {a.shape}")
     if a.dtype.kind not in "buif":
@@ -110,7 +110,9 @@ def ring_kernel(a: ArrayLike, size: int | tuple[int, ...] | None = None) -> NDAr
     return np.take_along_axis(a, _offsets(size), axis=1).mean(axis=0).reshape(size)
 
 
-def nearest_circulant(a: ArrayLike, size: int | tuple[int, ...] | None = None) -> NDArray[np.floating]:
+def nearest_circulant(
+    a: ArrayLike | scipy.sparse.sparray, size: int | tuple[int, ...] | None = None
+) -> NDArray[np.floating]:
     """The circulant matrix closest to a (in the Frobenius norm): each wrapped diagonal is replaced by its mean.
 
     a, size, and what it raises: see `ring_kernel`. Returns (n, n).
@@ -118,14 +120,18 @@ def nearest_circulant(a: ArrayLike, size: int | tuple[int, ...] | None = None) -
     return circulant(ring_kernel(a, size))
 
 
-def circulant_distance(a: ArrayLike, size: int | tuple[int, ...] | None = None) -> float:
+def circulant_distance(a: ArrayLike | scipy.sparse.sparray, size: int | tuple[int, ...] | None = None) -> float:
     """|a - nearest circulant| / |a| in the Frobenius norm: 0 for a convolution on a ring, at most 1.
 
     a, size, and what it raises: see `ring_kernel`. The zero matrix is circulant, so its distance is 0.
     """
-    a = a.toarray() if scipy.sparse.issparse(a) else np.asarray(a)
+    a = _dense(a)
     nearest, length = nearest_circulant(a, size), float(np.linalg.norm(a))
     return float(np.linalg.norm(a - nearest)) / length if length else 0.0
+
+
+def _dense(a: Any) -> NDArray:
+    return a.toarray() if scipy.sparse.issparse(a) else np.asarray(a)
 
 
 def _meets(size: tuple, kernel: tuple, stride: Any, padding: Any, dilation: Any, border: str) -> NDArray[np.integer]:

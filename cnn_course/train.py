@@ -25,6 +25,8 @@ from cnn_course.training.history import Epoch, History
 from cnn_course.training.labelled import Labelled, as_input, check_images, check_labelled, check_model
 from cnn_course.training.recipe import TrainConfig, lr_at, make_optimizer
 
+__all__ = ["TrainConfig", "accuracy", "choose_device", "evaluate", "fit", "predict"]
+
 AUXILIARY = 0.3  # weight of the loss of auxiliary heads, as in GoogLeNet (Szegedy et al. 2015)
 
 
@@ -54,7 +56,7 @@ def fit(
     *,
     val: Labelled | None = None,
     verbose: bool = True,
-    checkpoint: str | os.PathLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> History:
     """Train `model` in place, from (N, C, H, W) images to (N, classes) logits; one line per epoch if `verbose`.
@@ -105,17 +107,17 @@ def fit(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
             for epoch in range(done + 1, config.epochs + 1):
-                if config.patience and history.epochs and len(history.epochs) - history.best() > config.patience:
+                if config.patience and _since_best(history) > config.patience:
                     say(f"stopped: no better val accuracy in {config.patience} epochs", flush=True)
                     break
                 start = time.perf_counter()
                 model.train()
                 with distributed.together(group), _explained(config):
                     train = _one_epoch(network, optimizer, images, labels, config, group, order, epoch)
-                scores = (None, None) if val is None else _validate(model, val, group)
+                scores: tuple[float | None, float | None] = (None, None) if val is None else _validate(model, val, group)
                 lr, seconds = optimizer.param_groups[0]["lr"], time.perf_counter() - start
                 history.epochs.append(Epoch(epoch, *train, *scores, lr, seconds))
-                if config.patience and history.best() == len(history.epochs) - 1:
+                if config.patience and _since_best(history) == 1:
                     best = {name: value.detach().clone() for name, value in model.state_dict().items()}
                 if checkpoint is not None and group.rank == 0:
                     resume.save(checkpoint, run, model, optimizer, order, history, best)
@@ -124,7 +126,7 @@ def fit(
                     on_epoch(history.epochs[-1])
             if best is not None:
                 model.load_state_dict(best)
-                history.restored = history.epochs[history.best()].epoch
+                history.restored = history.epochs[-_since_best(history)].epoch
                 say(f"the model has the weights of epoch {history.restored}", flush=True)
         except KeyboardInterrupt:
             history.interrupted = True
@@ -136,7 +138,22 @@ def fit(
     return history
 
 
-def _one_epoch(network, optimizer, images, labels, config, group, order, epoch) -> tuple[float, float]:
+def _since_best(history: History) -> int:
+    """How many epochs before the next one the val accuracy was best: 1 if in the last; 0 where there is none yet."""
+    best = history.best()
+    return 0 if best is None else len(history.epochs) - best
+
+
+def _one_epoch(
+    network: Callable[[torch.Tensor], torch.Tensor | tuple[torch.Tensor, ...]],
+    optimizer: torch.optim.Optimizer,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    config: TrainConfig,
+    group: Group,
+    order: torch.Generator,
+    epoch: int,
+) -> tuple[float, float]:
     """One pass over the data in a fresh random order; the mean loss and the share of right answers."""
     # Every epoch draws from seeds of its own, so an epoch after a break draws the same. Processes augment alike, and
     # drop different units.
@@ -266,7 +283,7 @@ def _loss_and_correct(
     return float(loss), float((logits.argmax(dim=1) == labels).sum())
 
 
-def _bar(batches: tuple, title: str) -> Iterator:
+def _bar(batches: tuple[torch.Tensor, ...], title: str) -> Iterator[torch.Tensor]:
     """A tqdm bar where somebody watches: a terminal, or a notebook that is open in Jupyter; nothing elsewhere."""
     # Jupyter's server names the session for its kernels; a notebook run without a browser has no such name.
     notebook = "JPY_SESSION_NAME" in os.environ and os.environ.get("CNN_COURSE_WIDGETS", "1") != "0"

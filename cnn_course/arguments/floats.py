@@ -1,7 +1,18 @@
-"""Checks of arrays of floats, shared by the rooms."""
+"""Checks of numbers and of arrays of floats, shared by the rooms."""
+
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+
+# What a type checker takes for a number: an int is a float to it, an np.int64 is not.
+Number = float | np.integer | np.floating
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is one real number, of Python or of NumPy; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def same_float(**arrays: ArrayLike) -> list[NDArray]:

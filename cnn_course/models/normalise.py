@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 
@@ -14,7 +15,7 @@ class Normalise(nn.Module):
     After it black is no longer 0, so the zeros that a padded convolution adds look like the mean colour.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float] | NDArray, std: Sequence[float] | NDArray) -> None:
         super().__init__()
         if len(mean) != len(std) or len(mean) == 0:
             raise ValueError(
@@ -22,11 +23,13 @@ class Normalise(nn.Module):
             )
         if not min(std) > 0:
             raise ValueError(f"every deviation must be above 0, got {list(std)}")
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
         for name, values in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor([float(v) for v in values]).reshape(1, -1, 1, 1))
 
     @classmethod
-    def of(cls, images: np.ndarray) -> "Normalise":
+    def of(cls, images: NDArray[np.uint8]) -> "Normalise":
         """With the statistics of uint8 images (N, C, H, W): of the training images, never of the test images."""
         if np.ndim(images) != 4:
             raise ValueError(f"images must have the four axes (N, C, H, W), got shape {np.shape(images)}")

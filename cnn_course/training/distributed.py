@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -26,6 +27,8 @@ from torch.nn.parallel import DistributedDataParallel
 from cnn_course.errors import DistributedError
 
 PATIENCE = timedelta(minutes=5)
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def total(tensor: torch.Tensor, group: Group) -> torch.Tensor:
     return result
 
 
-def from_first(value: object, group: Group) -> object:
+def from_first(value: Value, group: Group) -> Value:
     """What rank 0 has, on every process: a checkpoint, for example, that only its host's disk holds."""
     if group.world_size == 1:
         return value

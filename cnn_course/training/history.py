@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CURVES = {
+CURVES: dict[str, tuple[str, str | None, str]] = {
     "loss": ("train_loss", "val_loss", "cross-entropy"),
     "accuracy": ("train_accuracy", "val_accuracy", "share of right answers"),
     "error": ("train_accuracy", "val_accuracy", "wrong answers in %"),
@@ -96,9 +96,9 @@ class History:
             (line,) = ax.plot(epochs, values, dash, color=color, marker=marker, label=text)
             color = line.get_color()
         ax.set(xlabel="epoch", ylabel=ylabel)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)
         if title:
             ax.set_title(title)
-        if any(line.get_label()[:1] not in ("", "_") for line in ax.lines):
+        if any(str(line.get_label())[:1] not in ("", "_") for line in ax.lines):
             ax.legend()
         return ax

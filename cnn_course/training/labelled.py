@@ -4,14 +4,20 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 
 class Labelled(Protocol):
-    """What can be trained on: a `datasets.Split`, or anything else with these two arrays."""
+    """What can be trained on: a `datasets.Split`, or anything else with these two arrays, which are only read."""
 
-    images: np.ndarray  # (N, C, H, W) uint8
-    labels: np.ndarray  # (N,) integers, 0 ... classes - 1
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """(N, C, H, W)"""
+
+    @property
+    def labels(self) -> NDArray[np.integer]:
+        """(N,), 0 ... classes - 1"""
 
 
 def check_images(images: np.ndarray, what: str) -> None:

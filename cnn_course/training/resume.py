@@ -6,7 +6,8 @@ saved. With weights, optimizer and history that is all a run depends on: resumed
 
 import dataclasses
 import hashlib
-from pathlib import Path
+import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,13 +39,13 @@ def identity(model: nn.Module, data: Labelled, val: Labelled | None, config: Tra
 
 
 def save(
-    path: Path,
+    path: str | os.PathLike[str],
     run: dict[str, str],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     order: torch.Generator,
     history: History,
-    best: dict | None,
+    best: dict[str, torch.Tensor] | None,
 ) -> None:
     """Write the state after the last epoch of `history`. run: its identity. best: weights of the best epoch."""
     state = {
@@ -59,15 +60,15 @@ def save(
 
 
 def restore(
-    state: dict,
-    path: Path,
+    state: dict[str, Any],
+    path: str | os.PathLike[str],
     run: dict[str, str],
     epochs: int,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     order: torch.Generator,
     history: History,
-) -> dict | None:
+) -> dict[str, torch.Tensor] | None:
     """Put a loaded state into the model, the optimizer, the generator and the history; returns the best weights.
 
     Raises CheckpointError for a state of another run, naming what differs; nothing is changed then.
@@ -97,7 +98,7 @@ def _shapes(model: nn.Module) -> list[tuple]:
 
 
 def _fingerprint(data: Labelled) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(data.images))
+    digest = hashlib.sha256(np.ascontiguousarray(data.images).data)
     digest.update(np.asarray(data.labels, dtype=np.int64).tobytes())
     shape = "x".join(map(str, data.images.shape[1:]))
     return f"{len(data.images):,} images {shape}, SHA-256 {digest.hexdigest()[:12]}"
