@@ -6,8 +6,8 @@ The numbers are stored beside the sentence as well, where `tests/test_claims.py`
 """
 
 import string
-from numbers import Integral
 
+import numpy as np
 from IPython.display import display
 
 from cnn_course.arguments.floats import Number, is_number
@@ -30,5 +30,5 @@ def state(sentence: str, **numbers: Number) -> None:
         if not is_number(value):
             raise TypeError(f"claims.state: {name} must be a number, not {value!r} ({type(value).__name__})")
     text = sentence.format(**numbers)
-    stored = {name: int(v) if isinstance(v, Integral) else round(float(v), 6) for name, v in numbers.items()}
+    stored = {name: int(v) if isinstance(v, int | np.integer) else round(float(v), 6) for name, v in numbers.items()}
     display({"text/markdown": text, "text/plain": text}, metadata={"claims": stored}, raw=True)

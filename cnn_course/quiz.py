@@ -14,11 +14,11 @@ import html
 import math
 import re
 from collections.abc import Mapping, Sequence
-from numbers import Real
 
 import traitlets
 
 from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.arguments.floats import is_number
 
 LETTERS = "ABCDEFGH"
 
@@ -104,9 +104,9 @@ def number(
     """
     _check_text("question", question)
     _check_text("why", why)
-    if isinstance(answer, bool) or not isinstance(answer, Real) or not math.isfinite(answer):
+    if not is_number(answer) or not math.isfinite(answer):
         raise ValueError(f"number: the answer is {answer!r}, but it must be a finite number")
-    if not isinstance(tolerance, Real) or not 0 <= tolerance < math.inf:
+    if not is_number(tolerance) or not 0 <= tolerance < math.inf:
         raise ValueError(f"number: tolerance is {tolerance!r}, but it must be zero or a positive number")
     listed = []
     for wrong, reason in (mistakes or {}).items():
@@ -133,12 +133,12 @@ def _check_text(name: str, value: object) -> None:
         raise ValueError(f"quiz: {name} is {value!r}, but it must be a text")
 
 
-def _json_number(value: Real) -> int | float:
+def _json_number(value: float) -> int | float:
     # NumPy numbers do not travel as JSON.
     return int(value) if float(value).is_integer() else float(value)
 
 
-def _with_commas(value: Real) -> str:
+def _with_commas(value: float) -> str:
     value = _json_number(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 

@@ -18,7 +18,11 @@ from torch.overrides import TorchFunctionMode
 
 from cnn_course.trace import BATCH_NORMS
 
-AVERAGE: dict[object, Callable[..., torch.Tensor]] = {F.max_pool1d: F.avg_pool1d, F.max_pool2d: F.avg_pool2d, F.max_pool3d: F.avg_pool3d}
+AVERAGE: dict[object, Callable[..., torch.Tensor]] = {
+    F.max_pool1d: F.avg_pool1d,
+    F.max_pool2d: F.avg_pool2d,
+    F.max_pool3d: F.avg_pool3d,
+}
 ADAPTIVE_AVERAGE: dict[object, Callable[..., torch.Tensor]] = {
     F.adaptive_max_pool1d: F.adaptive_avg_pool1d,
     F.adaptive_max_pool2d: F.adaptive_avg_pool2d,

@@ -60,7 +60,11 @@ class Run:
 
 
 def record(
-    name: str, history: History, config: "DataclassInstance", about: Mapping[str, Any], folder: str | os.PathLike | None = None
+    name: str,
+    history: History,
+    config: "DataclassInstance",
+    about: Mapping[str, Any],
+    folder: str | os.PathLike | None = None,
 ) -> Path:
     """Write NAME.csv and NAME.json; returns the path of the latter, which is written last.
 

@@ -114,9 +114,9 @@ def fit(
                 model.train()
                 with distributed.together(group), _explained(config):
                     train = _one_epoch(network, optimizer, images, labels, config, group, order, epoch)
-                scores: tuple[float | None, float | None] = (None, None) if val is None else _validate(model, val, group)
+                val_loss, val_accuracy = (None, None) if val is None else _validate(model, val, group)
                 lr, seconds = optimizer.param_groups[0]["lr"], time.perf_counter() - start
-                history.epochs.append(Epoch(epoch, *train, *scores, lr, seconds))
+                history.epochs.append(Epoch(epoch, *train, val_loss, val_accuracy, lr, seconds))
                 if config.patience and _since_best(history) == 1:
                     best = {name: value.detach().clone() for name, value in model.state_dict().items()}
                 if checkpoint is not None and group.rank == 0:

@@ -12,11 +12,13 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from cycler import cycler
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from cnn_course.appearance import colours
@@ -32,7 +34,7 @@ def use_style() -> None:
     plt.rcParams.update(_settings())
 
 
-def style() -> AbstractContextManager:
+def style() -> AbstractContextManager[None]:
     """The course's look for the figures made inside a `with` block."""
     return plt.rc_context(_settings())
 
@@ -40,10 +42,11 @@ def style() -> AbstractContextManager:
 @functools.cache
 def _settings() -> matplotlib.RcParams:
     settings = matplotlib.rc_params_from_file(STYLE, use_default_template=False)
-    names = ("axes.labelcolor", "text.color", "xtick.labelcolor", "ytick.labelcolor")
-    settings.update(dict.fromkeys(names, colours.INK))
+    settings.update(
+        dict.fromkeys(("axes.labelcolor", "text.color", "xtick.labelcolor", "ytick.labelcolor"), colours.INK)
+    )
     settings.update(dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), colours.AXIS))
-    settings.update({"axes.prop_cycle": plt.cycler(color=colours.CYCLE), "grid.color": colours.GRID})
+    settings.update({"axes.prop_cycle": cycler(color=colours.CYCLE), "grid.color": colours.GRID})
     return settings
 
 
@@ -98,14 +101,19 @@ def show(fig: Figure, alt: str) -> None:
         raise ValueError(f"show(fig, alt): alt is {alt!r}, but it must say in words what the figure shows")
     data, metadata = picture_bundle(png(fig), alt)
     plt.close(fig)
-    outside = fig.get_tightbbox().extents - (0, 0, *fig.get_size_inches())
+    outside = np.subtract(fig.get_tightbbox().extents, (0, 0, *fig.get_size_inches()))
     if max(*-outside[:2], *outside[2:]) > 0.05:
         raise ValueError(f"show: parts of the figure ({alt[:40]!r}...) lie outside it, perhaps a long title: cut there")
     display(data, metadata=metadata, raw=True)
 
 
 def image(
-    ax: Axes, x: np.ndarray, title: str | None = None, *, signed: bool = False, value_range: tuple | None = None
+    ax: Axes,
+    x: ArrayLike,
+    title: str | None = None,
+    *,
+    signed: bool = False,
+    value_range: tuple[float, float] | None = None,
 ) -> Axes:
     """Draw a picture: (H, W), (H, W, 3), or the channel-first (C, H, W), (1, C, H, W) with one or three channels.
 
@@ -125,12 +133,12 @@ def image(
 
 def image_grid(
     ax: Axes,
-    images: np.ndarray,
+    images: ArrayLike,
     labels: Sequence[str] | None = None,
     columns: int | None = None,
     title: str | None = None,
     *,
-    value_range: tuple | None = None,
+    value_range: tuple[float, float] | None = None,
 ) -> Axes:
     """Draw many pictures as one montage: images (N, H, W), (N, H, W, 3) or (N, C, H, W), labels under each."""
     pictures = [_picture(x) for x in np.asarray(images)]
@@ -157,12 +165,12 @@ def image_grid(
 
 def matrix(
     ax: Axes,
-    values: np.ndarray,
+    values: ArrayLike,
     fmt: str | None = None,
     *,
     title: str | None = None,
     highlight: tuple[int, int, int, int] | Sequence[tuple[int, int, int, int]] = (),
-    muted: np.ndarray | None = None,
+    muted: ArrayLike | None = None,
     shade: bool = False,
     fontsize: float | None = None,
 ) -> Axes:
@@ -194,8 +202,7 @@ def matrix(
                 color = colours.INK_MUTED if grey else "white" if white else colours.INK
                 text = written(values[r, c], fmt)
                 ax.text(c, r, text, ha="center", va="center", fontsize=fontsize, color=color)
-    frames = [highlight] if len(highlight) and np.ndim(highlight[0]) == 0 else highlight
-    for top, left, height, width in frames:
+    for top, left, height, width in np.reshape(highlight, (-1, 4)).tolist():
         corner, fill, edge = (left - 0.5, top - 0.5), colours.WINDOW_FILL, colours.WINDOW
         ax.add_patch(Rectangle(corner, width, height, facecolor=fill, edgecolor=edge, linewidth=2.5))
     ax.set(xlim=(-0.56, columns - 0.44), ylim=(rows - 0.44, -0.56), aspect="equal")
@@ -204,15 +211,15 @@ def matrix(
 
 def heatmap(
     ax: Axes,
-    values: np.ndarray,
+    values: ArrayLike,
     *,
     title: str | None = None,
-    x: Sequence[float] | None = None,
-    y: Sequence[float] | None = None,
+    x: ArrayLike | None = None,
+    y: ArrayLike | None = None,
     xlabel: str = "",
     ylabel: str = "",
     label: str = "",
-    value_range: tuple | None = None,
+    value_range: tuple[float, float] | None = None,
     signed: bool = False,
     colorbar: bool = True,
 ) -> Axes:
@@ -245,8 +252,8 @@ def heatmap(
 
 def curves(
     ax: Axes,
-    series: Mapping[str, np.ndarray],
-    x: Sequence[float] | None = None,
+    series: Mapping[str, ArrayLike],
+    x: ArrayLike | None = None,
     *,
     title: str | None = None,
     xlabel: str = "",
@@ -271,7 +278,7 @@ def curves(
 
 def bars(
     ax: Axes,
-    series: Mapping[str, np.ndarray],
+    series: Mapping[str, ArrayLike],
     *,
     title: str | None = None,
     xlabel: str = "",
@@ -298,7 +305,7 @@ def bars(
     return ax
 
 
-def _picture(x: np.ndarray) -> np.ndarray:
+def _picture(x: ArrayLike) -> NDArray:
     x = np.asarray(x)
     shape = x.shape
     if x.ndim == 4 and len(x) == 1:

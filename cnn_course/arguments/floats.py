@@ -5,7 +5,6 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-
 # What a type checker takes for a number: an int is a float to it, an np.int64 is not.
 Number = float | np.integer | np.floating
 

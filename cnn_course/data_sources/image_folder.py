@@ -67,7 +67,8 @@ def read_images(paths: list[str], size: tuple[int, int] | None) -> np.ndarray:
     if size is not None:
         _check_room(len(paths), *size, 1)  # a single one may be too large already
     first = _decode(paths[0], size)
-    _check_room(len(paths), *first.shape[:2], 1 if first.ndim == 2 else 3)
+    height, width = first.shape[:2]
+    _check_room(len(paths), height, width, 1 if first.ndim == 2 else 3)
     # Threads decode side by side, but for small pictures they spend more time on waiting for each other.
     workers = min(8, os.cpu_count() or 1) if first.size > 128 * 128 else 1
     with ThreadPoolExecutor(workers) as pool:

@@ -1,5 +1,7 @@
 """backward_stepper(x, w, dout): one backward pass of a small convolution, one cell of dout after the other."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -88,7 +90,7 @@ def backward_stepper(
             number = written(dout[cell[:2]], fmt)
             at = f"[{window[0]}:{window[0] + w.shape[0]}, {window[1]}:{window[1] + w.shape[1]}]"
             below = padded.shape[0] + 0.75
-            style = {"transform": to_figure, "ha": "center", "va": "center"}
+            style: dict[str, Any] = {"transform": to_figure, "ha": "center", "va": "center"}
             fig.text((places[1] + places[2]) / 2, below, f"dx{at} += {number} · w", **style)
             fig.text((places[3] + places[4]) / 2, below, f"dw += {number} · x{at}", **style)
 
@@ -138,7 +140,7 @@ def _grid(
         fill, edge = colours.WINDOW_FILL, colours.WINDOW
         fig.add_artist(PolyCollection([place], facecolors=fill, edgecolors=edge, linewidths=2.5, transform=transform))
     fig.text(left, -0.35, name, fontweight="bold", va="bottom", fontsize=11, transform=transform)
-    style = {"ha": "center", "va": "center", "fontsize": fontsize, "parse_math": False, "transform": transform}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False, "transform": transform}
     for (r, c), value in np.ndenumerate(values):
         color = colours.INK_MUTED if grey is not None and grey[r, c] else colours.INK
-        fig.text(left + c + 0.5, r + 0.5, written(value, fmt), color=color, **style)
+        fig.text(left + c + 0.5, r + 0.5, written(value, fmt), color=color, fontsize=fontsize, **style)

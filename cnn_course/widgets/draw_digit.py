@@ -115,9 +115,9 @@ def _stage(name: str, values: np.ndarray) -> dict:
     grey = np.round(255 * (values / (2 * limit) + 0.5 if low < 0 else values / limit)).astype(np.uint8)
     if values.ndim == 1:
         rows = -(-len(values) // 60)
-        tiles = np.full(rows * -(-len(values) // rows), 255, np.uint8)
-        tiles[: len(values)] = grey
-        tiles, what = tiles.reshape(rows, -1), f"{len(values)} values"
+        flat = np.full(rows * -(-len(values) // rows), 255, np.uint8)
+        flat[: len(values)] = grey
+        tiles, what = flat.reshape(rows, -1), f"{len(values)} values"
     else:
         count, height, width = values.shape
         tiles = np.full((height, count * (width + 1) - 1), 255, np.uint8)
@@ -138,7 +138,7 @@ def _static(view: DrawDigit) -> bytes:
     heights = [max(stage["rows"] * stage["scale"], 26) for stage in stages]
     with visualize.style():
         fig = Figure(figsize=(8.4, 1.2 + sum(heights) / 95 + 0.12 * len(stages)))
-        left, right = fig.subfigures(1, 2, width_ratios=[1, 2.6])
+        left, right = fig.subfigures(1, 2, squeeze=False, width_ratios=[1, 2.6])[0]
         top, bottom = left.subplots(2, 1, height_ratios=[1, 1.25])
         visualize.image(top, np.frombuffer(view.answer["seen"], np.uint8).reshape(SIDE, SIDE))
         top.set_title("the network sees", fontsize=10)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 from cnn_course import visualize
 from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.arguments.floats import is_number
 
 
 class Explore(StaticFirst):
@@ -18,12 +20,12 @@ class Explore(StaticFirst):
     _esm = module(__file__)
     title = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
-    controls = traitlets.List().tag(sync=True)
+    controls: traitlets.List[Any] = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     png = traitlets.Bytes().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, draw: Callable, meanings: dict, figsize: tuple[float, float], **traits: object) -> None:
+    def __init__(self, draw: Callable, meanings: dict, figsize: tuple[float, float], **traits: Any) -> None:
         self._draw = draw
         self._meanings = meanings
         # Not made through pyplot, so that the notebook never shows it a second time.
@@ -118,7 +120,7 @@ def _control(name: str, control: object, start: object) -> tuple[dict, object, C
     )
 
 
-def _slider(name: str, control: tuple, start: object) -> tuple[dict, object, Callable]:
+def _slider(name: str, control: tuple, start: Any) -> tuple[dict, object, Callable]:
     whole = all(isinstance(value, Integral) for value in control)
     low, high = control[:2]
     step = control[2] if len(control) == 3 else 1 if whole else (high - low) / 100
@@ -130,8 +132,8 @@ def _slider(name: str, control: tuple, start: object) -> tuple[dict, object, Cal
         raise ValueError(f"explore: {name} starts at {value}, but {name}={control!r} allows {low} to {high}")
     digits = 0 if whole else next(d for d in range(1, 7) if np.isclose(round(step, d), step, rtol=0.02) or d == 6)
 
-    def meaning(given: object) -> int | float:
-        if isinstance(given, bool) or not isinstance(given, Real) or not low <= given <= high:
+    def meaning(given: Any) -> int | float:
+        if not is_number(given) or not low <= given <= high:
             raise ValueError(f"{name} is {given!r}, but it must be a number from {low} to {high}")
         return cast(given)
 

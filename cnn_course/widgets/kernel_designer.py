@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -22,8 +23,8 @@ class KernelDesigner(StaticFirst):
 
     _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
-    photographs = traitlets.List().tag(sync=True)
-    presets = traitlets.List().tag(sync=True)
+    photographs: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    presets: traitlets.List[Any] = traitlets.List().tag(sync=True)
     modes = traitlets.List(list(MODES)).tag(sync=True)
     cells = traitlets.List(traitlets.Unicode()).tag(sync=True)
     preset = traitlets.Unicode().tag(sync=True)
@@ -92,6 +93,7 @@ class KernelDesigner(StaticFirst):
             return
         if self.mode not in MODES:
             raise ValueError(f"mode is {self.mode!r}, but it must be one of {MODES}")
+        self._shown_kernel = kernel
         filtered = filters.apply(self._photo, kernel)
         signed = self.mode == MODES[2] or (self.mode == MODES[0] and kernel.sum() < 0.25 and filtered.min() < -0.02)
         self.shown_as = MODES[2] if signed else MODES[1]
@@ -103,7 +105,7 @@ class KernelDesigner(StaticFirst):
             shown = filtered
             outside = float(np.mean((filtered < -1e-9) | (filtered > 1 + 1e-9)))
             note = f"{100 * outside:.1f} % of the values lie outside 0 to 1 and are clipped."
-        total = sum(_number(text) for text in self.cells)
+        total = sum(_number(text) or 0.0 for text in self.cells)
         if self.normalise:
             scaled = (
                 f", divided by it: {_short_number(kernel.sum())}" if abs(total) > 1e-9 else ": nothing to divide by"
@@ -141,7 +143,7 @@ def kernel_designer(
         )
     alt = f"The photograph {photograph}, the kernel {preset} as nine numbers, and the photograph filtered by it."
     return KernelDesigner(
-        tuple(size), gray, photograph=photograph, preset=preset, normalise=normalise, alt=alt,
+        size, gray, photograph=photograph, preset=preset, normalise=normalise, alt=alt,
         photographs=list(images.PHOTOGRAPHS), presets=[*filters.PRESETS, OWN],
     )  # fmt: skip
 
@@ -180,6 +182,6 @@ def _static(view: KernelDesigner) -> bytes:
         fig = Figure(figsize=(7.2, 2.4))
         left, middle, right = fig.subplots(1, 3, width_ratios=[1, 0.7, 1])
         visualize.image(left, original, view.photograph)
-        visualize.matrix(middle, view.kernel(), ".3g", title=view.preset)
+        visualize.matrix(middle, view._shown_kernel, ".3g", title=view.preset)
         visualize.image(right, result, view.shown_as)
         return visualize.png(fig)

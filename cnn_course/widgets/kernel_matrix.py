@@ -1,5 +1,7 @@
 """kernel_matrix(w, size): change a tap of a small kernel and see where it stands in the matrix of the convolution."""
 
+from typing import Any
+
 import numpy as np
 import traitlets
 from matplotlib.axes import Axes
@@ -21,7 +23,7 @@ class KernelMatrix(StaticFirst):
     _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
     data = traitlets.Dict().tag(sync=True)
-    cells = traitlets.List().tag(sync=True)
+    cells: traitlets.List[Any] = traitlets.List().tag(sync=True)
     border = traitlets.Unicode().tag(sync=True)
     summary = traitlets.Unicode().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
@@ -84,7 +86,7 @@ def kernel_matrix(w: ArrayLike = (1, -2, 3), size: int | tuple[int, int] = 8, *,
         raise ValueError(f"kernel_matrix: w must hold finite numbers, not {w.tolist()}")
     w = w.astype(float)
     a = toeplitz.matrix(w, size, padding="same", border=border)  # refuses what does not fit
-    size = (size,) if np.ndim(size) == 0 else tuple(size)
+    size = (size,) if isinstance(size, int | np.integer) else tuple(size)
     if len(size) > 2 or w.ndim != len(size):
         raise ValueError(
             f"kernel_matrix: w has shape {w.shape}; with size {size} it must have 1 or 2 axes, as size has"

@@ -1,6 +1,7 @@
 """object_mover(image, predictors, classes): drag an object over the picture and watch what each model says."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -16,16 +17,16 @@ class ObjectMover(StaticFirst):
 
     _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
-    classes = traitlets.List().tag(sync=True)
+    classes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     true_class = traitlets.Int(None, allow_none=True).tag(sync=True)
     max_shift = traitlets.Int().tag(sync=True)
-    size = traitlets.List().tag(sync=True)
+    size: traitlets.List[Any] = traitlets.List().tag(sync=True)
     shift = traitlets.List(traitlets.Int(), [0, 0]).tag(sync=True)
     unmoved = traitlets.Bytes().tag(sync=True)
     background = traitlets.Unicode().tag(sync=True)
     picture = traitlets.Bytes().tag(sync=True)
     seen = traitlets.List(traitlets.Int(), [0, 0]).tag(sync=True)
-    scores = traitlets.List().tag(sync=True)
+    scores: traitlets.List[Any] = traitlets.List().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, image: np.ndarray, predictors: Mapping, fill: float, **traits: object) -> None:

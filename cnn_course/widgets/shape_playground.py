@@ -1,6 +1,7 @@
 """shape_playground(): choose the sizes of a convolution layer; see its windows, its output and its cost."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -29,7 +30,7 @@ class ShapePlayground(StaticFirst):
 
     _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
-    controls = traitlets.List().tag(sync=True)
+    controls: traitlets.List[Any] = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     result = traitlets.Dict().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
@@ -126,7 +127,7 @@ def _picture(result: Mapping) -> bytes:
     border[before : before + n, before : before + n] = False
     with visualize.style():
         fig = Figure(figsize=(7.8, 4.5))
-        grids, below = fig.subfigures(2, 1, height_ratios=[3.1, 1.35])
+        grids, below = fig.subfigures(2, 1, squeeze=False, height_ratios=[3.1, 1.35])[:, 0]
         left, right = grids.subplots(1, 2)
         _grid(left, np.outer(uses, uses), border, frames, "input: windows that use each pixel")
         _grid(right, np.full((out, out), np.nan), None, [(at, at, 1, 1)], f"output: {out} × {out}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -62,7 +63,7 @@ class StackBuilder(StaticFirst):
     presets = traitlets.Dict(PRESETS).tag(sync=True)
     layers = traitlets.List(traitlets.Unicode()).tag(sync=True)
     padded = traitlets.Bool(True).tag(sync=True)
-    rows = traitlets.List().tag(sync=True)
+    rows: traitlets.List[Any] = traitlets.List().tag(sync=True)
     summary = traitlets.Unicode().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
 
@@ -127,16 +128,16 @@ def stack_builder(
 
 
 def _static(picture: np.ndarray, table: Table) -> bytes:
-    last = table[-1].axes[0]
+    last, jump = table[-1].axes[0], table[-1].jump
     with visualize.style():
         fig = Figure(figsize=(7.0, max(2.5, 0.18 * len(table) + 0.9)))
         left, right = fig.subplots(1, 2, width_ratios=[1, 1.6])
         # A still picture needs few greys, and a notebook stays small.
-        visualize.image(left, np.round(picture * 11) / 11, f"field {last.field}, jump {last.jump} px")
-        middle = last.left + (last.size // 2) * last.jump
+        visualize.image(left, np.round(picture * 11) / 11, f"field {last.field}, jump {jump} px")
+        middle = last.left + (last.size // 2) * jump
         for step, colour, dashes in ((1, colours.NEIGHBOUR, "--"), (0, colours.WINDOW, "-")):
-            corner = (middle + step * last.jump - 0.5, middle - 0.5)
-            style = {"edgecolor": colour, "linestyle": dashes, "linewidth": 2}
+            corner = (middle + step * jump - 0.5, middle - 0.5)
+            style: dict[str, Any] = {"edgecolor": colour, "linestyle": dashes, "linewidth": 2}
             left.add_patch(Rectangle(corner, last.field, last.field, facecolor="none", **style))
         lines = [["layer", "units", "jump", "field"]] + [
             [row.layer.split(", 64")[0], str(row.axes[0].size), str(row.jump), str(row.field)] for row in table

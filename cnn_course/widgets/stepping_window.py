@@ -1,10 +1,11 @@
 """stepping_window(x, w): the window moves over the input, cell by cell, and the output fills."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import traitlets
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from cnn_course import visualize
 from cnn_course.appearance.live import StaticFirst, module
@@ -28,8 +29,8 @@ class SteppingWindow(StaticFirst):
 
 
 def stepping_window(
-    x: np.ndarray,
-    w: np.ndarray,
+    x: ArrayLike,
+    w: ArrayLike,
     *,
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] = 0,
@@ -79,7 +80,7 @@ def stepping_window(
     return SteppingWindow(data=data, flipped=bool(flipped), digits=int(digits), title=title, alt=alt)
 
 
-def _pair(value: int | Sequence[int], ndim: int, neutral: int) -> tuple[int, int]:
+def _pair(value: Any, ndim: int, neutral: int) -> tuple[int, int]:
     if isinstance(value, str):
         raise ValueError(f"stepping_window: padding {value!r}: give it as a number or a pair, like 1 or (1, 2)")
     if np.ndim(value) == 0:
@@ -103,7 +104,7 @@ def _static(data: dict, flipped: bool, digits: int, title: str) -> bytes:
         tallest = max(padded.shape[0], 2 * kernel.shape[0] + 2, output.shape[0])
         fig = Figure(figsize=(8.4, float(np.clip(0.36 * tallest + 0.9, 2.0, 4.2))))
         widths = [padded.shape[1], max(kernel.shape[1], 3), output.shape[1]]
-        left_column, middle, right_column = fig.subfigures(1, 3, width_ratios=widths, wspace=0.05)
+        left_column, middle, right_column = fig.subfigures(1, 3, squeeze=False, width_ratios=widths, wspace=0.05)[0]
         window = (top, left, *kernel.shape)
         visualize.matrix(left_column.subplots(), padded, fmt, title="input", highlight=window, muted=border)
         upper, lower = middle.subplots(2, 1)

@@ -1,8 +1,9 @@
 """training_monitor(epochs): the curves of a training that is still running, one more point after every epoch."""
 
 import math
-from numbers import Integral
+from typing import Any
 
+import numpy as np
 import traitlets
 from IPython.display import DisplayHandle, display
 from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ class TrainingMonitor(StaticFirst):
     title = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
     epochs = traitlets.Int().tag(sync=True)
-    rows = traitlets.List().tag(sync=True)
+    rows: traitlets.List[Any] = traitlets.List().tag(sync=True)
     over = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, **traits: object) -> None:
@@ -78,7 +79,7 @@ def training_monitor(epochs: int, *, title: str = "", alt: str = "") -> Training
     Leaving the `with` block, also by an exception, puts the curves so far in the place of the empty view.
     Raises ValueError for a number of epochs below 1.
     """
-    if isinstance(epochs, bool) or not isinstance(epochs, Integral) or epochs < 1:
+    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 1:
         raise ValueError(f"training_monitor: epochs must be a whole number of at least 1, got {epochs!r}")
     alt = alt or f"Curves of a training{f', {title}' if title else ''}: loss and accuracy against the epoch."
     return TrainingMonitor(title=title, alt=alt, epochs=int(epochs))

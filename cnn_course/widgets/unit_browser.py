@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets
@@ -29,14 +29,14 @@ class UnitBrowser(StaticFirst):
 
     _esm = module(__file__)
     alt = traitlets.Unicode().tag(sync=True)
-    size = traitlets.List().tag(sync=True)
+    size: traitlets.List[Any] = traitlets.List().tag(sync=True)
     columns = traitlets.Int(COLUMNS).tag(sync=True)
-    layers = traitlets.List().tag(sync=True)
+    layers: traitlets.List[Any] = traitlets.List().tag(sync=True)
     sprites = traitlets.List(traitlets.Bytes()).tag(sync=True)  # maximised images, one sprite for each layer
     pool = traitlets.Bytes().tag(sync=True)  # every image that excites some unit, once
     chosen = traitlets.List(traitlets.Int(), [0, 0]).tag(sync=True)
 
-    def __init__(self, shown: dict, **traits: object) -> None:
+    def __init__(self, shown: dict[str, NDArray], **traits: Any) -> None:
         self._static = _static(shown, traits["layers"], traits["chosen"])
         super().__init__(**traits)
 
@@ -75,7 +75,8 @@ def unit_browser(
     if name not in counts or not 0 <= unit < counts[name]:
         raise ValueError(f"unit_browser: start is {start!r}, but the layers and their units are {counts}")
 
-    listed, best, used = [], [], {}
+    listed, best = [], []
+    used: dict[int, int] = {}  # the number of an image in `images` -> in the pool
     for layer, count in counts.items():
         made = interpret.maximise(model, layer, list(range(count)), images.shape[1:], peak=True, steps=steps)
         best.append((made.cpu().numpy() * 255).round().astype(np.uint8))
@@ -109,12 +110,12 @@ def _sprite(tiles: NDArray) -> bytes:
     return quick_png(to_hwc(grid.reshape(channels, rows * height, COLUMNS * width)))
 
 
-def _static(shown: dict, layers: list, chosen: Sequence[int]) -> bytes:
+def _static(shown: dict[str, NDArray], layers: list, chosen: Sequence[int]) -> bytes:
     layer, unit = layers[chosen[0]], chosen[1]
     top, best, pool = layer["units"][unit], shown["best"], shown["pool"]
     with visualize.style():
         fig = Figure(figsize=(6.4, 2.1))
-        left, right = fig.subfigures(1, 2, width_ratios=[1.25, 2])
+        left, right = fig.subfigures(1, 2, squeeze=False, width_ratios=[1.25, 2])[0]
         ax = left.subplots()
         visualize.image_grid(ax, best, columns=8, title=f"{layer['name']}: {len(best)} units")
         height, width = best.shape[2:]
