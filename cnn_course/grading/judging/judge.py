@@ -31,8 +31,7 @@ from cnn_course.grading.lab import (
     settings,
     setup_of,
 )
-from cnn_course.grading.sandbox.cold_host import ColdHost, open_host
-from cnn_course.grading.sandbox.warm_host import Host
+from cnn_course.grading.sandbox.cold_host import AnyHost, open_host
 
 SUBMISSION_SECONDS = 300.0
 _LONGEST_MESSAGE = 4000
@@ -72,7 +71,7 @@ class Judge:
 
     def __init__(self, lab: Lab, *, seed: int = 0, seconds: float = SUBMISSION_SECONDS, sandboxed: bool = True) -> None:
         self._lab, self._seed, self._seconds, self._sandboxed = lab, seed, seconds, sandboxed
-        self._host: Host | ColdHost | None = None
+        self._host: AnyHost | None = None
 
     def __call__(self, submission: Submission) -> Grade:
         """The verdict on one submission. A host that has ended is replaced, once; then it raises SandboxError."""
@@ -103,7 +102,7 @@ class Judge:
 def grade(
     master: nbformat.NotebookNode,
     submission: Submission,
-    host: Host | ColdHost,
+    host: AnyHost,
     *,
     seed: int = 0,
     seconds: float = SUBMISSION_SECONDS,

@@ -13,7 +13,7 @@ import numpy as np
 from cnn_course.errors import CheckFailed, ProcessEnded, SandboxError, TimedOut, WireError
 from cnn_course.grading import rules
 from cnn_course.grading.sandbox import wire
-from cnn_course.grading.sandbox.warm_host import Host
+from cnn_course.grading.sandbox.cold_host import AnyHost
 
 CALL_SECONDS = 60.0
 _OVER = "the time for this submission is over."
@@ -39,7 +39,7 @@ class Student:
     """
 
     def __init__(
-        self, host: Host, setup: str, cells: dict[str, str], names: dict[str, list[str]], deadline: float
+        self, host: AnyHost, setup: str, cells: dict[str, str], names: dict[str, list[str]], deadline: float
     ) -> None:
         self.host, self.setup, self.cells, self.names, self.deadline = host, setup, dict(cells), names, deadline
         self.problems: dict[str, str] = {}  # what happened when a cell was run, by grade_id
@@ -197,12 +197,14 @@ class _Process:
             ) from None
         return result
 
-    def exchange(self, request: dict, arrays: list[np.ndarray]) -> tuple[dict, list]:
+    def exchange(self, request: dict, arrays: list[np.ndarray]) -> tuple[dict[str, Any], wire.Payloads]:
         """One request and its answer. Raises WireError."""
         number = next(self._numbers)
         seconds = min(CALL_SECONDS, self.student.deadline - time.monotonic())
         if seconds <= 0:
             raise TimedOut(_OVER)
+        if self._channel is None:
+            raise WireError("there is no process to ask")
         self._channel.settimeout(seconds)
         wire.send(self._channel, request | {"number": number}, arrays)
         answer, payloads = wire.receive(self._channel, seconds)
@@ -259,7 +261,7 @@ class _Module:
             raise ProcessEnded("the process with this network has ended: build it again.")
 
 
-def _write_back(changed: Any, payloads: list, sent: list) -> None:
+def _write_back(changed: Any, payloads: wire.Payloads, sent: list) -> None:
     """Make changes that the function made to its arguments visible here, as a call in one process would."""
     if not isinstance(changed, dict):
         raise WireError("not an answer")

@@ -10,7 +10,7 @@ from cnn_course.errors import NotNestedError
 from cnn_course.grading.sandbox.warm_host import Host
 
 
-def open_host(imports: Sequence[str], setup: str = "", *, sandboxed: bool = True, **limits: int) -> Host | ColdHost:
+def open_host(imports: Sequence[str], setup: str = "", *, sandboxed: bool = True, **limits: int) -> AnyHost:
     """A host that works on this machine; arguments as `Host`'s. Raises SandboxError where no sandbox starts."""
     host = Host(imports, setup, mode="nested" if sandboxed else "open", **limits)
     try:
@@ -70,3 +70,6 @@ class ColdHost:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+AnyHost = Host | ColdHost  # what `open_host` gives

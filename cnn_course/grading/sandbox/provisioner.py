@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Integer
 
 from cnn_course.errors import SandboxError
@@ -49,8 +49,13 @@ class SandboxProvisioner(LocalProvisioner):
 
     cpu_seconds = Integer(3600, config=True, help="Processor seconds that one kernel may use.")
 
+    # The class above has these three as well; its types say that they are always None.
+    process: Any = None
+    pid: Any = None
+    cwd: Any = None
+
     folder: Path | None = None
-    _cleaner: subprocess.Popen | None = None
+    _cleaner: subprocess.Popen[bytes] | None = None
     _pipe: int | None = None  # to the cleaner; while it is open, the folder stays
     _kernel: int | None = None  # a pidfd: a number of a process may be given to another one
 
@@ -59,28 +64,31 @@ class SandboxProvisioner(LocalProvisioner):
         if self.kernel_spec.language.lower() != "python":
             raise SandboxError(f"the sandbox runs Python kernels, not {self.kernel_spec.language}.")
         bubblewrap.check()
-        manager = self.parent
-        if self.folder is None:
-            self._make_folder()
-            manager.connection_file = str(self.folder / "kernel.json")
+        manager: Any = self.parent
+        folder = self.folder
+        if folder is None:
+            folder = self._make_folder()
+            manager.connection_file = str(folder / "kernel.json")
             manager.transport = "ipc"
-            manager.ip = str(self.folder / "s" / "k")
+            manager.ip = str(folder / "s" / "k")
             manager.cache_ports = False
-        sockets = self.folder / "s"
+        sockets = folder / "s"
         _remove(sockets)  # what an earlier kernel left there
         sockets.mkdir(mode=0o700)
         kwargs["env"] = {}
         kwargs = await super().pre_launch(**kwargs)
-        for path in (sockets, self.folder / "kernel.json"):
+        for path in (sockets, folder / "kernel.json"):
             if os.geteuid() == 0:
                 os.chown(path, bubblewrap.NOBODY, bubblewrap.NOBODY)
         words = [sys.executable, "-m", "cnn_course.grading.sandbox.launch"]
-        words += [str(self.folder / "kernel.json"), str(self.cpu_seconds)]
-        kwargs["cmd"] = bubblewrap.command(words, read=[self.folder / "kernel.json"], write=[sockets])
+        words += [str(folder / "kernel.json"), str(self.cpu_seconds)]
+        kwargs["cmd"] = bubblewrap.command(words, read=[folder / "kernel.json"], write=[sockets])
         return kwargs
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start it. Nothing of the environment goes along, and what it writes to its terminal goes nowhere."""
+        if self._pipe is None:
+            raise SandboxError("launch_kernel comes after pre_launch, which makes the folder.")
         read, write = os.pipe()
         with open(read, "rb") as answer:
             try:
@@ -135,20 +143,22 @@ class SandboxProvisioner(LocalProvisioner):
         if restart or self.folder is None:
             return
         _remove(self.folder)
-        os.close(self._pipe)
-        self._cleaner.wait()
+        if self._pipe is not None:
+            os.close(self._pipe)
+        if self._cleaner is not None:
+            self._cleaner.wait()
         self.folder = self._pipe = self._cleaner = None
 
-    def _make_folder(self) -> None:
+    def _make_folder(self) -> Path:
         """The folder, and the small process that removes it if this one is killed."""
         place = tempfile.gettempdir()
         if len(os.fsencode(os.path.abspath(place))) > LONGEST_PATH - 40:
             place = "/tmp"
-        self.folder = Path(tempfile.mkdtemp(prefix="cnn-kernel-", dir=os.path.abspath(place)))
+        self.folder = folder = Path(tempfile.mkdtemp(prefix="cnn-kernel-", dir=os.path.abspath(place)))
         read, self._pipe = os.pipe()
         with open(read, "rb") as end:
             self._cleaner = subprocess.Popen(
-                ["/bin/sh", "-c", _CLEANER, "sh", str(self.folder)],
+                ["/bin/sh", "-c", _CLEANER, "sh", str(folder)],
                 env={"PATH": os.defpath},
                 cwd="/",
                 stdin=end,
@@ -156,6 +166,7 @@ class SandboxProvisioner(LocalProvisioner):
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        return folder
 
     def _close_kernel(self) -> None:
         if self._kernel is not None:

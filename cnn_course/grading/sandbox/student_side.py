@@ -34,7 +34,9 @@ def serve(channel: socket.socket) -> None:
     """Answer requests until the other side goes. Each answer repeats the number of its request."""
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
-    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = _Bounded()
+    nowhere = _Bounded()
+    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+        setattr(sys, name, nowhere)
     sys.argv = ["student"]
     warnings.simplefilter("ignore")
     modules: list[Any] = []
@@ -56,7 +58,7 @@ def serve(channel: socket.socket) -> None:
             wire.send(channel, {"error": too_large, "number": request["number"]})
 
 
-def _answer(request: dict, payloads: list[bytes], arrays: list, names: dict, modules: list) -> dict[str, Any]:
+def _answer(request: dict, payloads: wire.Payloads, arrays: list, names: dict, modules: list) -> dict[str, Any]:
     if request["do"] == "read":  # asked before any code of the student's has run here
         made, used = source_text.names(request["source"], f"<{request['cell']}>")
         return {"made": sorted(made), "used": sorted(used), "words": sorted(source_text.words(request["source"]))}

@@ -55,8 +55,9 @@ class Host:
             ready = b""
         if ready != b"R":
             self._process.kill()
-            said = self._process.stderr.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
+            errors = self._process.communicate()[1].decode(errors="replace")
             self.close()
+            said = errors.strip().splitlines() or ["no reason given"]
             raise SandboxError(f"the process for students' code does not start: {said[-1]}")
 
     def fork(self) -> tuple[int, socket.socket]:
@@ -88,7 +89,8 @@ class Host:
             self._process.wait(2)
         self._process.kill()
         self._process.wait()
-        self._process.stderr.close()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
 
     def __enter__(self) -> Host:
         return self

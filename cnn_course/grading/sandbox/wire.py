@@ -32,6 +32,8 @@ _LARGEST_ITEM = 1 << 16  # bytes of one text in an array of texts
 _NUMBERS = "biuf"
 _DTYPE = re.compile(r"[<>|=]?[?biufcSUOVmM]\d{0,8}(\[[a-z]+\])?")
 
+Payloads = list[bytearray | None]  # the bytes of a frame's arrays; None once an array has taken them
+
 
 def send(channel: socket.socket, message: dict[str, Any], arrays: Sequence[np.ndarray] = ()) -> None:
     """Send one frame. Raises WireError if the header or the arrays are too large or the other side has gone."""
@@ -41,14 +43,14 @@ def send(channel: socket.socket, message: dict[str, Any], arrays: Sequence[np.nd
     try:
         channel.sendall(struct.pack("<I", len(header)) + header)
         for array in arrays:
-            channel.sendall(memoryview(np.ascontiguousarray(array)).cast("B") if array.nbytes else b"")
+            channel.sendall(np.ascontiguousarray(array).data.cast("B") if array.nbytes else b"")
     except TimeoutError as error:
         raise TimedOut("nothing was taken in time") from error
     except OSError as error:
         raise WireError(f"the other side has gone ({error})") from error
 
 
-def receive(channel: socket.socket, seconds: float | None = None) -> tuple[dict[str, Any], list[bytearray]]:
+def receive(channel: socket.socket, seconds: float | None = None) -> tuple[dict[str, Any], Payloads]:
     """The next frame: its header and the bytes of its arrays. Raises WireError for anything else within `seconds`."""
     deadline = None if seconds is None else time.monotonic() + seconds
     (length,) = struct.unpack("<I", _read(channel, 4, deadline))
@@ -121,14 +123,14 @@ def pack(value: Any, arrays: list[np.ndarray], modules: Any = None, depth: int =
 
 def _pack_array(array: np.ndarray, arrays: list[np.ndarray], kind: str) -> dict[str, Any]:
     plain = array.dtype.names is None and array.dtype.itemsize <= _LARGEST_ITEM
-    found = {kind: list(array.shape), "dtype": array.dtype.str if plain else "|V1"}
+    found: dict[str, Any] = {kind: list(array.shape), "dtype": array.dtype.str if plain else "|V1"}
     if array.dtype.kind in _NUMBERS and array.nbytes + sum(a.nbytes for a in arrays) <= LARGEST_ARRAYS // 2:
         arrays.append(np.ascontiguousarray(array))
         found["at"] = len(arrays) - 1
     return found
 
 
-def unpack(value: Any, payloads: list[bytearray | None], module: Any = None, depth: int = 0) -> Any:
+def unpack(value: Any, payloads: Payloads, module: Any = None, depth: int = 0) -> Any:
     """The value that `pack` was given, made of untrusted parts. module(number) stands for a module on the other side.
 
     Takes what it uses out of `payloads`: the bytes of an array belong to one array. Raises WireError for anything that
@@ -179,7 +181,7 @@ def unpack(value: Any, payloads: list[bytearray | None], module: Any = None, dep
     raise WireError("not a packed value")
 
 
-def _unpack_array(shape: list, dtype: str, rest: dict, payloads: list[bytearray | None]) -> np.ndarray:
+def _unpack_array(shape: list, dtype: str, rest: dict, payloads: Payloads) -> np.ndarray:
     if len(shape) > _MOST_AXES or not all(type(n) is int and 0 <= n < 1 << 62 for n in shape):
         raise WireError("not a shape")
     if not _DTYPE.fullmatch(dtype):
@@ -208,9 +210,10 @@ def unpack_error(found: Any) -> BaseException:
     """
     match found:
         case {"type": str(name), "text": str(text), "lines": list(lines)} if name.isidentifier():
-            known = getattr(builtins, name, None)
-            usable = isinstance(known, type) and issubclass(known, (Exception, SystemExit))
-            base = known if usable and not issubclass(known, (UnicodeError, BaseExceptionGroup)) else Exception
+            known, base = getattr(builtins, name, None), Exception
+            if isinstance(known, type) and issubclass(known, (Exception, SystemExit)):
+                if not issubclass(known, (UnicodeError, BaseExceptionGroup)):
+                    base = known
             said = clean(text[:1000])
             error = type(name[:40], (base,), {"__str__": lambda self: said, "__module__": "builtins"})()
             error.student_lines = [clean(str(line)[:200]) for line in lines[:5]]
