@@ -14,7 +14,7 @@ import contextlib
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from cnn_course.errors import CheckFailed
 from cnn_course.grading import describe, rules, run_state
 
-Mistakes = Sequence[tuple[Any, str]]
+Mistakes = Iterable[tuple[Any, str]]
 
 _LARGEST_SHOWN = 16
 
@@ -60,7 +60,7 @@ def check(
         except (RuntimeError, TypeError):  # sparse, on another device, without values
             raise CheckFailed(f"{description}: expected an ordinary tensor of numbers, got another kind.") from None
     if isinstance(expected, (int, np.integer)):
-        check_integer(description, got, expected, mistakes=mistakes, hint=hint)
+        check_integer(description, got, int(expected), mistakes=mistakes, hint=hint)
     else:
         earlier = run_state.current().earlier.setdefault(name, deque(maxlen=20))
         expected = np.asarray(expected, dtype=np.float64)

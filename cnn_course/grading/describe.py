@@ -11,6 +11,8 @@ _LONGEST_TEXT = 200
 _LONGEST_ARRAY = 60
 _LONGEST_SHAPE = 8
 
+_five_digits = "{:.5g}".format
+
 
 def call(name: str, *arguments: Any, **options: Any) -> str:
     """The call as a student would type it; arrays of more than a few numbers appear by their shape."""
@@ -33,7 +35,7 @@ def shape(sizes: tuple[int, ...]) -> str:
 
 def grid(values: np.ndarray) -> str:
     """All values of a small array of floats, in rows."""
-    return np.array2string(values, formatter={"float_kind": lambda v: f"{v:.5g}"}, max_line_width=100, threshold=64)
+    return np.array2string(values, formatter={"float_kind": _five_digits}, max_line_width=100, threshold=64)
 
 
 def is_tensor(value: Any) -> bool:
@@ -48,8 +50,7 @@ def _argument(value: Any) -> str:
     if not isinstance(value, np.ndarray):
         return bounded(value)
     if value.size <= 12 and value.ndim <= 2:
-        formatter = {"float_kind": lambda v: f"{v:.5g}"}
-        text = " ".join(np.array2string(value, separator=", ", formatter=formatter).split())
+        text = " ".join(np.array2string(value, separator=", ", formatter={"float_kind": _five_digits}).split())
         if len(text) <= _LONGEST_ARRAY:
             return text
     dtype = "" if value.dtype == np.float64 else f", {value.dtype}"

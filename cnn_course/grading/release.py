@@ -9,9 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnn_course.errors import ReleaseError
 from cnn_course.files.whole_files import write_whole
+
+if TYPE_CHECKING:
+    from nbconvert.exporters import Exporter
 
 LABS = Path(__file__).resolve().parents[2] / "labs"
 
@@ -57,14 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _exporter(labs: Path):
+def _exporter(labs: Path) -> Exporter:
     """An nbconvert exporter that runs nbgrader's release steps, with the settings of the course folder."""
     try:
         from nbconvert.exporters import NotebookExporter
         from nbgrader.converters import GenerateAssignment
         from nbgrader.coursedir import CourseDirectory
         from nbgrader.preprocessors import SaveCells
-        from traitlets.config import Config, PyFileConfigLoader
+        from traitlets.config.loader import Config, PyFileConfigLoader
     except ImportError as error:
         raise ReleaseError(f"building the labs needs nbgrader ({error}). Run: pip install -e '.[teach]'") from error
     settings = labs / "nbgrader_config.py"
@@ -82,7 +86,7 @@ def _exporter(labs: Path):
     return exporter
 
 
-def _build_lab(folder: Path, exporter) -> dict[str, bytes]:
+def _build_lab(folder: Path, exporter: Exporter) -> dict[str, bytes]:
     """The released files of one lab: its notebooks without solutions and hidden tests, other files as they are."""
     master = folder / f"{folder.name}.ipynb"
     if not master.is_file():

@@ -61,4 +61,5 @@ def on_cluster(
 
 def _judged(run: str, submission: Submission) -> Any:
     """Called in a thread of a worker of the cluster."""
-    return get_worker().plugins[run].pool.call(submission)
+    plugins: dict[str, Any] = get_worker().plugins
+    return plugins[run].pool.call(submission)

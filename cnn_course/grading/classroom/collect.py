@@ -35,8 +35,6 @@ class HandedIn:
     def read(self, master: nbformat.NotebookNode) -> Submission:
         """The answers to a master, or the reason why there are none: one odd submission does not stop the others."""
         try:
-            if self.path is None and self.archive is None:
-                raise SubmissionError(self.problem)
             found = read(self.path, master) if self.path is not None else parse(self.data(), master)
         except SubmissionError as error:
             return Submission({}, self.student, problem=str(error), time=self._time())
@@ -45,6 +43,8 @@ class HandedIn:
 
     def data(self) -> bytes:
         """The bytes of the member, read each time they are wanted: all at once may be too many. Or SubmissionError."""
+        if self.archive is None or self.member is None:
+            raise SubmissionError(self.problem)
         try:
             with self.archive.open(self.member) as file:
                 data = file.read(LARGEST_FILE + 1)  # what it says of its size may be wrong

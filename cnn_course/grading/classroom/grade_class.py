@@ -73,9 +73,8 @@ def grade_class(
         entered, papers = marks.entered(), _Papers(lab, results, marks, seed)
         waiting, unchanged, outcome = [], [], ClassOutcome(0, 0, {})
         for submission in (one.read(lab.master) for one in handed_in):
-            old = results.load(submission.student)
-            same = old is not None and old.fingerprint == results.fingerprint(submission, seed)
-            if same and submission.student in entered and not again:
+            old = None if again or submission.student not in entered else results.load(submission.student)
+            if old is not None and old.fingerprint == results.fingerprint(submission, seed):
                 unchanged.append((submission, old.grade))
             elif submission.problem:
                 papers.write(submission, _refused(lab.master, submission.problem))

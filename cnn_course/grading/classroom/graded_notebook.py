@@ -20,7 +20,7 @@ def graded_notebook(master: nbformat.NotebookNode, submission: Submission, resul
     notebook = copy.deepcopy(master)
     grades = {cell.name: cell for cell in result.cells}
     for cell in notebook.cells:
-        name = settings(cell).get("grade_id")
+        name = settings(cell).get("grade_id", "")
         if is_solution(cell):
             text = submission.answers.get(name, "")
             cell.source = text if cell.cell_type == "code" else _as_text(text)

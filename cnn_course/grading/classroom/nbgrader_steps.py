@@ -12,8 +12,10 @@ import fnmatch
 import os
 import stat
 from pathlib import Path
+from typing import Any, NoReturn
 
 from nbconvert.exporters import NotebookExporter
+from nbformat import NotebookNode
 from nbgrader.converters.base import BaseConverter, NbGraderException
 from nbgrader.exchange.default import ExchangeCollect
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -39,7 +41,7 @@ class Judge(NotebookExporter):
     workers = Integer(None, allow_none=True, config=True, help="Submissions at the same time (default: one a core).")
     seconds = Float(judge.SUBMISSION_SECONDS, config=True, help="For one submission.")
 
-    def __init__(self, parent: BaseConverter, **settings) -> None:
+    def __init__(self, parent: BaseConverter, **settings: Any) -> None:
         super().__init__(parent=parent, **settings)
         if self.unsafe_no_sandbox:
             parent.log.warning("No sandbox: each submission can read and change whatever you can.")
@@ -68,7 +70,7 @@ class Judge(NotebookExporter):
 class FeedbackPages(NotebookExporter):
     """c.GenerateFeedback.exporter_class: our page for each student, with what a person gave since the grading."""
 
-    def __init__(self, parent: BaseConverter, **settings) -> None:
+    def __init__(self, parent: BaseConverter, **settings: Any) -> None:
         super().__init__(parent=parent, **settings)
         try:
             lab, only, url = _asked_for(parent)
@@ -82,22 +84,22 @@ class FeedbackPages(NotebookExporter):
         _leave_nothing(parent)
 
 
-class Refuse(NbGraderPreprocessor):
+class Refuse(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
     """In the place of nbgrader's preprocessors, which run submissions: should they ever be asked, nothing is graded."""
 
-    def preprocess(self, nb, resources):
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> NoReturn:
         raise NbGraderException(
             f"c.Autograde.exporter_class is not {Judge.__module__}.Judge, so nothing was run or graded."
         )
 
 
-class Collect(ExchangeCollect):
+class Collect(ExchangeCollect):  # type: ignore[misc]  # nbgrader has no types
     """c.ExchangeFactory.collect: takes regular files from the exchange, and neither links nor anything else.
 
     Students can write to the exchange; a link there would be read with the instructor's rights.
     """
 
-    def do_copy(self, src: str, dest: str, log=None) -> None:
+    def do_copy(self, src: str, dest: str, log: Any = None) -> None:
         """Copy the folder. What is left out is named in the log, and its submission is graded without it."""
         limit = min(1000 * self.coursedir.max_file_size, LARGEST_FILE)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -235,7 +235,7 @@ def check_parts(
         checks.check_array(f"{description}, {part}", value, right, mistakes=wrong, hint=hint, tolerance=tolerance)
 
 
-def _only(window: np.ndarray, place: int) -> np.ndarray:
+def _only(window: np.ndarray, place: SupportsIndex) -> np.ndarray:
     chosen = np.zeros(window.size)
     chosen[place] = 1
     return chosen.reshape(window.shape)

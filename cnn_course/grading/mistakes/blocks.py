@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,28 +13,29 @@ from torch.nn import functional as F
 
 from cnn_course.grading import checks
 from cnn_course.grading.mistakes import parameters
-from cnn_course.grading.mistakes.parameters import Shapes, changed, shapes
+from cnn_course.grading.mistakes.parameters import Net, Shapes, changed, shapes
 from cnn_course.grading.networks import Network
-from cnn_course.models import resnet, vgg
+from cnn_course.models import vgg
+from cnn_course.models.googlenet import Inception
+from cnn_course.models.resnet import BasicBlock, Bottleneck
 
 Variants = Iterator[tuple[nn.Module, str]]
+Block = TypeVar("Block", BasicBlock, Bottleneck)
 
 NO_BIAS = "A convolution in front of a batch norm needs no bias (the norm has one): bias=False."
 
 
-def basic(c_in: int, channels: int, stride: int) -> nn.Module:
+def basic(c_in: int, channels: int, stride: int) -> BasicBlock:
     """The right basic block, with a projection exactly where the shape changes."""
-    return resnet.BasicBlock(c_in, channels, stride, _projection(c_in, channels, stride))
+    return BasicBlock(c_in, channels, stride, _projection(c_in, channels, stride))
 
 
-def bottle(c_in: int, width: int, stride: int) -> nn.Module:
+def bottle(c_in: int, width: int, stride: int) -> Bottleneck:
     """The right bottleneck block, in torchvision's form."""
-    return resnet.Bottleneck(c_in, width, stride, _projection(c_in, 4 * width, stride))
+    return Bottleneck(c_in, width, stride, _projection(c_in, 4 * width, stride))
 
 
-def check_outputs(
-    net: Network, right: nn.Module, x: np.ndarray, variants: Callable[[nn.Module], Variants], hint: str = ""
-) -> None:
+def check_outputs(net: Network, right: Net, x: np.ndarray, variants: Callable[[Net], Variants], hint: str = "") -> None:
     """Raise CheckFailed unless `net` and `right`, with the same weights, make the same of x, in both modes.
 
     variants: wrong modules with the weights of `right`, and what to tell the student who has built one.
@@ -72,7 +74,7 @@ def stage_shapes(count: int, c_in: int, c_out: int) -> list[tuple[Shapes, str]]:
     return _unlike(stack(*right), found)
 
 
-def stages(right: nn.Module) -> Variants:
+def stages(right: nn.Sequential) -> Variants:
     names = [name for name, layer in right.named_children() if isinstance(layer, nn.ReLU)]
     gone = {name: nn.Identity() for name in names}
     yield changed(right, gone), "It looks as if there is no ReLU: one follows each convolution."
@@ -103,7 +105,7 @@ def inception_shapes(
 
     right = block()
     naive = [(c_in, one, 1), (c_in, three, 3), (c_in, five, 5)]
-    found = [
+    found: list[tuple[Shapes, str]] = [
         (block(kernel=3), "The large kernel is 3 x 3, the slip of torchvision's network; it is 5 x 5 here."),
         (right[:-2], "The convolution behind the pool is missing: it brings c_in channels to `pool`."),
         ([s for i, o, k in naive for s in ((o, i, k, k), (o,))], "The 1 x 1 convolutions that squeeze are missing."),
@@ -116,7 +118,7 @@ def inception_shapes(
     return _unlike(right, found)
 
 
-def inceptions(right: nn.Module) -> Variants:
+def inceptions(right: Inception) -> Variants:
     relus = [name for name, layer in right.named_modules() if isinstance(layer, nn.ReLU)]
     gone = {name: nn.Identity() for name in relus}
     squeezes = [name for name in relus if name in ("three.0.relu", "five.0.relu")]
@@ -143,14 +145,14 @@ def inceptions(right: nn.Module) -> Variants:
     yield _forward(right, lambda b, x: sum(getattr(b, n)(x) for n in branches)), total
 
 
-def residual_shapes(right: nn.Module, c_in: int, c_out: int) -> list[tuple[Shapes, str]]:
+def residual_shapes(right: BasicBlock | Bottleneck, c_in: int, c_out: int) -> list[tuple[Shapes, str]]:
     """Of blocks that are nearly `right`, a basic or a bottleneck block."""
-    layers = [s for name, p in right.named_parameters() for s in [tuple(p.shape)] if "downsample" not in name]
-    projection = [(c_out, c_in, 1, 1), (c_out,), (c_out,)]
+    layers: Shapes = [tuple(p.shape) for name, p in right.named_parameters() if "downsample" not in name]
+    projection: Shapes = [(c_out, c_in, 1, 1), (c_out,), (c_out,)]
     with_biases = [s for shape in shapes(right) for s in ([shape, shape[:1]] if len(shape) > 1 else [shape])]
     never = "There is no projection, but the shape changes here: x cannot be added as it is."
     always = "There is a projection, but x has the right shape here: add x itself."
-    found = [
+    found: list[tuple[Shapes, str]] = [
         (layers, never),
         ([*layers, *projection], always),
         ([*layers, *projection[:1]], "The projection has no batch norm." if right.downsample is not None else always),
@@ -161,7 +163,7 @@ def residual_shapes(right: nn.Module, c_in: int, c_out: int) -> list[tuple[Shape
     return _unlike(shapes(right), found)
 
 
-def bottleneck_shapes(right: nn.Module, c_in: int, width: int) -> list[tuple[Shapes, str]]:
+def bottleneck_shapes(right: Bottleneck, c_in: int, width: int) -> list[tuple[Shapes, str]]:
     def convs(*sizes: tuple[int, int, int]) -> Shapes:
         return [s for i, o, k in sizes for s in ((o, i, k, k), (o,), (o,))]
 
@@ -176,8 +178,8 @@ def bottleneck_shapes(right: nn.Module, c_in: int, width: int) -> list[tuple[Sha
     return [*residual_shapes(right, c_in, 4 * width), *_unlike(shapes(right), found)]
 
 
-def basics(right: nn.Module) -> Variants:
-    def inner(b: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def basics(right: BasicBlock) -> Variants:
+    def inner(b: BasicBlock, x: torch.Tensor) -> torch.Tensor:
         return b.bn2(b.conv2(F.relu(b.bn1(b.conv1(x)))))
 
     yield from _additions(right, inner)
@@ -190,8 +192,8 @@ def basics(right: nn.Module) -> Variants:
     yield late, "It looks as if the second convolution has the stride; the first one has it."
 
 
-def bottlenecks(right: nn.Module) -> Variants:
-    def inner(b: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def bottlenecks(right: Bottleneck) -> Variants:
+    def inner(b: Bottleneck, x: torch.Tensor) -> torch.Tensor:
         return b.bn3(b.conv3(F.relu(b.bn2(b.conv2(F.relu(b.bn1(b.conv1(x))))))))
 
     yield from _additions(right, inner)
@@ -207,7 +209,7 @@ def bottlenecks(right: nn.Module) -> Variants:
     )
     yield late, "It looks as if the last 1 x 1 has the stride; the 3 x 3 has it."
 
-    def one_relu_short(b: nn.Module, x: torch.Tensor, first: bool) -> torch.Tensor:
+    def one_relu_short(b: Bottleneck, x: torch.Tensor, first: bool) -> torch.Tensor:
         out = b.bn1(b.conv1(x))
         out = b.bn2(b.conv2(out if first else F.relu(out)))
         return F.relu(b.bn3(b.conv3(F.relu(out) if first else out)) + _shortcut(b, x))
@@ -222,11 +224,11 @@ def _projection(c_in: int, c_out: int, stride: int) -> nn.Module | None:
     return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
 
 
-def _shortcut(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def _shortcut(block: BasicBlock | Bottleneck, x: torch.Tensor) -> torch.Tensor:
     return x if block.downsample is None else block.downsample(x)
 
 
-def _additions(right: nn.Module, inner: Callable) -> Variants:
+def _additions(right: Block, inner: Callable[[Block, torch.Tensor], torch.Tensor]) -> Variants:
     yield _forward(right, lambda b, x: F.relu(inner(b, x))), "It looks as if nothing is added: this is relu(F(x))."
     yield (
         _forward(right, lambda b, x: inner(b, x) + _shortcut(b, x)),
@@ -245,7 +247,7 @@ def _additions(right: nn.Module, inner: Callable) -> Variants:
         yield unnormed, "It looks as if the batch norm of the projection is not used."
 
 
-def _forward(right: nn.Module, compute: Callable[[nn.Module, torch.Tensor], torch.Tensor]) -> nn.Module:
+def _forward(right: Net, compute: Callable[[Net, torch.Tensor], torch.Tensor]) -> Net:
     """A copy of `right` that computes something else with its layers."""
     net = copy.deepcopy(right)
     net.forward = lambda x: compute(net, x)
@@ -253,7 +255,7 @@ def _forward(right: nn.Module, compute: Callable[[nn.Module, torch.Tensor], torc
 
 
 def _outputs(
-    right: nn.Module, variants: Callable[[nn.Module], Variants], x: np.ndarray, training: bool
+    right: Net, variants: Callable[[Net], Variants], x: np.ndarray, training: bool
 ) -> Iterator[tuple[np.ndarray, str]]:
     for module, message in variants(right):
         out = _tried(module, x, training)

@@ -39,21 +39,21 @@ def cifar_shapes(depth: int, width: int, classes: int) -> Iterator[tuple[Shapes,
 
 def cifars(right: nn.Module) -> Variants:
     plain = copy.deepcopy(right)
-    for stage in (plain.layer1, plain.layer2, plain.layer3):
-        for block in stage:
-            block.residual = False
+    for block in _blocks(plain).values():
+        block.residual = False
     yield plain, "These are the logits of the plain network: nothing is added. Is `residual` left at True?"
     yield changed(right, {"relu": nn.Identity()}), "It looks as if the ReLU behind the first batch norm is missing."
     yield changed(right, {"avgpool": nn.AdaptiveMaxPool2d(1)}), "The global pool takes the maximum; it averages."
     yield changed(right, {"bn1": nn.Identity()}), "It looks as if the first batch norm is not used."
     yield nn.Sequential(right, nn.Softmax(dim=1)), "The outputs are probabilities: leave the softmax out."
     early = copy.deepcopy(right)
-    early.layer1[0].conv1.stride, early.layer1[0].downsample = (2, 2), nn.AvgPool2d(1, 2)
+    first = _blocks(early)["layer1.0"]
+    first.conv1.stride, first.downsample = (2, 2), nn.AvgPool2d(1, 2)
     yield early, "It looks as if the first stage halves the side, too; only the second and the third do."
     whole = copy.deepcopy(right)
-    for stage in (whole.layer2, whole.layer3):
-        stage[0].conv1.stride = (1, 1)
-        stage[0].downsample = _Padded()
+    for name in ("layer2.0", "layer3.0"):
+        first = _blocks(whole)[name]
+        first.conv1.stride, first.downsample = (1, 1), _Padded()
     yield whole, "It looks as if no stage halves the side: the first block of the second and the third has stride 2."
 
 
@@ -110,6 +110,11 @@ class _Padded(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([x, x * 0], dim=1)
+
+
+def _blocks(net: nn.Module) -> dict[str, resnet.BasicBlock]:
+    """The blocks of a ResNet by name: layer1.0, layer1.1, ..."""
+    return {name: block for name, block in net.named_modules() if isinstance(block, resnet.BasicBlock)}
 
 
 def _in_evaluation(net: nn.Module, images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:

@@ -40,7 +40,7 @@ def output_size(n: int, k: int, stride: int = 1, padding: int = 0) -> list[tuple
 
 def correlation_1d(x: np.ndarray, w: np.ndarray, stride: int = 1, padding: int = 0) -> Candidates:
     """Results of wrong 1-D correlations of x (n,) with w (k,)."""
-    right = _correlate_1d(x, w, stride, (padding, padding))
+    right = _fitting_1d(x, w, stride, (padding, padding))
     found = [
         (_correlate_1d(x, w[::-1], stride, (padding, padding)), FLIPPED),
         (_correlate_1d(x, w, stride, (0, 0)), "It looks as if x is not padded."),
@@ -63,7 +63,7 @@ def correlation_2d(x: np.ndarray, w: np.ndarray, stride: Pair = (1, 1), padding:
 def _wrong_2d(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> Iterator[tuple[np.ndarray | None, str]]:
     (sh, sw), (ph, pw) = stride, padding
     both = ((ph, ph), (pw, pw))
-    right = _correlate_2d(x, w, stride, both)
+    right = _fitting_2d(x, w, stride, both)
     yield _correlate_2d(x, w[::-1, ::-1], stride, both), FLIPPED
     yield _correlate_2d(x, w.T, stride, both), "It looks as if the kernel is transposed: is [u, v] read as [v, u]?"
     yield _correlate_2d(x.T, w, stride, both), "It looks as if the rows and columns of x are swapped."
@@ -144,8 +144,8 @@ def layer(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Candidates:
 
 
 def _correlate_1d(x: np.ndarray, w: np.ndarray, stride: int, padding: Pair) -> np.ndarray | None:
-    result = _correlate_2d(np.asarray(x)[None], np.asarray(w)[None], (1, stride), ((0, 0), padding))
-    return None if result is None else result[0]
+    fits = len(x) + sum(padding) >= len(w)
+    return _fitting_1d(x, w, stride, padding) if fits else None
 
 
 def _valid(x: np.ndarray, w: np.ndarray) -> np.ndarray | None:
@@ -154,8 +154,16 @@ def _valid(x: np.ndarray, w: np.ndarray) -> np.ndarray | None:
 
 def _correlate_2d(x: np.ndarray, w: np.ndarray, stride: Pair, padding: tuple[Pair, Pair]) -> np.ndarray | None:
     """Correlate (H, W) with (kh, kw); padding may differ by side. None where the kernel does not fit."""
+    fits = all(n + sum(sides) >= k for n, sides, k in zip(x.shape, padding, w.shape, strict=True))
+    return _fitting_2d(x, w, stride, padding) if fits else None
+
+
+def _fitting_1d(x: np.ndarray, w: np.ndarray, stride: int, padding: Pair) -> np.ndarray:
+    return _fitting_2d(np.asarray(x)[None], np.asarray(w)[None], (1, stride), ((0, 0), padding))[0]
+
+
+def _fitting_2d(x: np.ndarray, w: np.ndarray, stride: Pair, padding: tuple[Pair, Pair]) -> np.ndarray:
+    """As `_correlate_2d`, for a kernel that fits: ValueError where it does not."""
     padded = np.pad(np.asarray(x, dtype=np.float64), padding)
-    if padded.shape[0] < w.shape[0] or padded.shape[1] < w.shape[1]:
-        return None
     kernel = np.ascontiguousarray(w, dtype=np.float64)
     return conv2d(padded[None, None], kernel[None, None], stride=stride)[0, 0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,7 +82,8 @@ def shapes(layers: Sequence[DictLayer], shape: Sequence[int]) -> list[tuple[int,
 
 def fields(layers: Sequence[DictLayer]) -> list[tuple[int, int]]:
     """(receptive field, jump) after each layer of a stack of convolutions, pools and ReLUs."""
-    return [(axis.field, axis.jump) for axis in axes(layers)]
+    jumps = itertools.accumulate((layer.get("stride", 1) for layer in layers), operator.mul)
+    return [(axis.field, jump) for axis, jump in zip(axes(layers), jumps, strict=True)]
 
 
 def axes(layers: Sequence[DictLayer]) -> list[Axis]:

@@ -15,7 +15,8 @@ from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks
 from cnn_course.grading.mistakes import parameters
 from cnn_course.grading.networks import Network
-from cnn_course.train import TrainConfig, fit
+from cnn_course.train import fit
+from cnn_course.training.recipe import TrainConfig
 
 Candidates = Iterator[tuple[np.ndarray, str]]
 
@@ -48,7 +49,7 @@ def lenet_shapes(classes: int, channels: int, size: int) -> list[tuple[parameter
 def logits(right: nn.Module, x: np.ndarray) -> Candidates:
     """Outputs of networks that have the parameters of `right`, a package's LeNet, and compute something else."""
     relus = list(_RELU_AFTER)
-    some = {
+    some: dict[str, dict[str, nn.Module]] = {
         "It looks as if there is no ReLU at all: without one the layers between two pools are a single linear map.": {
             name: nn.Identity() for name in relus
         },
@@ -140,8 +141,9 @@ def evaluations(net: nn.Module, images: np.ndarray, labels: np.ndarray, batch_si
 def check_same_twice(description: str, function: Callable, *arguments: object) -> None:
     """Raise CheckFailed if two calls with the same arguments return two different arrays of finite numbers."""
     first, second = (_floats(checks.call(description, function, *arguments)) for _ in range(2))
-    usable = first is not None and second is not None and first.shape == second.shape
-    if usable and not np.allclose(first, second, rtol=1e-4, atol=1e-6):
+    if first is None or second is None or first.shape != second.shape:
+        return
+    if not np.allclose(first, second, rtol=1e-4, atol=1e-6):
         raise CheckFailed(
             f"{description}: two calls with the same arguments gave {_short(first)} and {_short(second)}. Dropout is "
             "still on and draws anew each time: a network that is judged has to be in evaluation mode."

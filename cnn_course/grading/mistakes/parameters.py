@@ -7,8 +7,8 @@ compared first, and a network that has the right layers in another order is told
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from cnn_course.grading import describe
 from cnn_course.grading.networks import Network
 
 Shapes = list[tuple[int, ...]]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def shapes(module: nn.Module) -> Shapes:
@@ -80,7 +81,7 @@ def weights(net: Network, right: nn.Module) -> np.ndarray:
     return np.concatenate([np.asarray(a, dtype=np.float64).ravel() for a in arrays[: len(expected)]])
 
 
-def changed(right: nn.Module, change: dict[str, nn.Module]) -> nn.Module:
+def changed(right: Net, change: Mapping[str, nn.Module]) -> Net:
     """A copy of a network of ours with other layers at the names in `change`, and the same weights elsewhere."""
     net = copy.deepcopy(right)
     for name, layer in change.items():

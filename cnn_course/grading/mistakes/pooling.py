@@ -39,18 +39,21 @@ def _wrong_max(x: np.ndarray, k: int, stride: int, padding: int) -> Iterator[tup
     if padding:
         zeros = "It looks as if the border is made of zeros. A zero beats every negative number: use -np.inf."
         yield _pool(np.pad(x, around), (k, k), (stride, stride), np.max), zeros
-        yield _pool(x, (k, k), (stride, stride), np.max), "It looks as if x is not padded."
+        yield _pool_if_it_fits(x, (k, k), (stride, stride), np.max), "It looks as if x is not padded."
         for sides in ((padding, 0), (0, padding)):
             one = np.pad(x, ((0, 0), (0, 0), sides, sides), constant_values=-np.inf)
             text = "It looks as if x is padded on two sides only; pad all four."
-            yield _pool(one, (k, k), (stride, stride), np.max), text
+            yield _pool_if_it_fits(one, (k, k), (stride, stride), np.max), text
     yield np.maximum(right, 0), "The maxima below 0 came out as 0: a running maximum starts at -np.inf, not at zero."
     yield _pool(lowest, (k, k), (1, 1), np.max), STRIDE_IGNORED
     yield _pool(lowest, (k, k), (k, k), np.max), STRIDE_IS_K
-    yield _pool(x, (k, k), (stride, stride), np.mean), "These are the means of the windows, not their maxima."
-    yield _pool(x, (k, k), (stride, stride), np.min), "These are the smallest numbers of the windows."
+    yield (
+        _pool_if_it_fits(x, (k, k), (stride, stride), np.mean),
+        "These are the means of the windows, not their maxima.",
+    )
+    yield _pool_if_it_fits(x, (k, k), (stride, stride), np.min), "These are the smallest numbers of the windows."
     size = "It looks as if the largest absolute value is taken. -5 is smaller than 1."
-    yield _pool(np.abs(x), (k, k), (stride, stride), np.max), size
+    yield _pool_if_it_fits(np.abs(x), (k, k), (stride, stride), np.max), size
     yield from _axes(right)
 
 
@@ -70,7 +73,7 @@ def _wrong_mean(x: np.ndarray, k: Pair, stride: Pair) -> Iterator[tuple[np.ndarr
     yield total / (stride[0] * stride[1]), text.format("the strides")
     yield _pool(x, k, stride, np.max), "These are the maxima of the windows, not their means."
     yield _pool(x, k, stride, np.median), "These are the medians of the windows, not their means."
-    yield _pool(x, k[::-1], stride, np.mean), "It looks as if kh and kw are swapped: k is (rows, columns)."
+    yield _pool_if_it_fits(x, k[::-1], stride, np.mean), "It looks as if kh and kw are swapped: k is (rows, columns)."
     yield _pool(x, k, stride[::-1], np.mean), "It looks as if the two strides are swapped."
     yield _pool(x, k, (1, 1), np.mean), STRIDE_IGNORED
     yield _pool(x, k, k, np.mean), STRIDE_IS_K
@@ -85,7 +88,7 @@ def l2_pool(x: np.ndarray, k: int, stride: int) -> Candidates:
     return _fitting(_wrong_length(np.asarray(x), k, stride))
 
 
-def _wrong_length(x: np.ndarray, k: int, stride: int) -> Iterator[tuple[np.ndarray | None, str]]:
+def _wrong_length(x: np.ndarray, k: int, stride: int) -> Iterator[tuple[np.ndarray, str]]:
     places = (k, k), (stride, stride)
     small = np.square(x)  # in the dtype of x
     x = x.astype(np.float64)
@@ -122,7 +125,7 @@ def equivariance_error(before: np.ndarray, after: np.ndarray, dx: int, stride: i
     size, size_after = np.linalg.norm(before), np.linalg.norm(after)
     moved = [np.roll(before, place, axis=-1) for place in (down, up)]
     each = [min(relative_difference(a, m[i]) for m in moved) for i, a in enumerate(after) if moved[0][i].any()]
-    found = []
+    found: list[tuple[float | np.floating, str]] = []
     if down != up:
         other = "That is the error at the other neighbour: try both and take the smaller error."
         found.append((error(down, up, worst=True), other))
@@ -141,7 +144,7 @@ def equivariance_error(before: np.ndarray, after: np.ndarray, dx: int, stride: i
             (right * size / size_after, "It looks as if the norm of `after` is below; divide by that of `before`.")
         )
     found.append((right * size / np.sqrt(before.size), "That is the root of the mean square; divide by the norm."))
-    return [(number, message) for number, message in found if np.isfinite(number)]
+    return [(float(number), message) for number, message in found if np.isfinite(number)]
 
 
 def blur_pool(x: np.ndarray, stride: int = 2) -> Candidates:
@@ -149,7 +152,7 @@ def blur_pool(x: np.ndarray, stride: int = 2) -> Candidates:
     return _fitting(_wrong_blur(np.asarray(x, dtype=np.float64), stride))
 
 
-def _wrong_blur(x: np.ndarray, stride: int) -> Iterator[tuple[np.ndarray | None, str]]:
+def _wrong_blur(x: np.ndarray, stride: int) -> Iterator[tuple[np.ndarray, str]]:
     kept = (..., slice(None, None, stride), slice(None, None, stride))
     full = pooling.blur_pool(x, 3, stride=1, border="wrap")
     right = full[kept]
@@ -301,16 +304,21 @@ def _fitting(pairs: Iterator[tuple[np.ndarray | None, str]]) -> Candidates:
     return [(candidate, message) for candidate, message in pairs if candidate is not None and candidate.size]
 
 
-def _pool(x: np.ndarray, k: Pair, stride: Pair, summary: Callable[..., np.ndarray]) -> np.ndarray | None:
-    """Pool x (N, C, H, W) without padding; None where the window does not fit."""
-    if x.shape[2] < k[0] or x.shape[3] < k[1]:
-        return None
+def _pool(x: np.ndarray, k: Pair, stride: Pair, summary: Callable[..., np.ndarray]) -> np.ndarray:
+    """Pool x (N, C, H, W) without padding. Raises ValueError where the window does not fit."""
     return summary(sliding_window_view(x, k, axis=(2, 3))[:, :, :: stride[0], :: stride[1]], axis=(4, 5))
+
+
+def _pool_if_it_fits(x: np.ndarray, k: Pair, stride: Pair, summary: Callable[..., np.ndarray]) -> np.ndarray | None:
+    """As `_pool`; None where the window does not fit."""
+    return None if x.shape[2] < k[0] or x.shape[3] < k[1] else _pool(x, k, stride, summary)
 
 
 def _along(x: np.ndarray, weights: Sequence[int], axes: Sequence[int]) -> np.ndarray:
     """Blur x with three weights along each of the axes, in a circle."""
     for axis in axes:
-        steps = zip(weights, (1, 0, -1), strict=True)
-        x = sum(weight * np.roll(x, place, axis=axis) for weight, place in steps) / sum(weights)
+        total = np.zeros(x.shape)
+        for weight, place in zip(weights, (1, 0, -1), strict=True):
+            total += weight * np.roll(x, place, axis=axis)
+        x = total / sum(weights)
     return x

@@ -49,7 +49,7 @@ def padding_uses(height: int, width: int, k: int) -> Candidates:
 
 def field_before_after(layers: Layers) -> Candidates:
     """Wrong pairs of receptive fields, before and after one more layer (2, 2)."""
-    layers = [tuple(layer) for layer in layers]
+    layers = [(k, stride) for k, stride in layers]
     more = [*layers, (2, 2)]
     before, after = _field(layers), _field(more)
     return [
