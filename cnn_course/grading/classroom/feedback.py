@@ -7,6 +7,7 @@ diagnosis, not the test.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import nbformat
 from jinja2 import Environment
@@ -58,7 +59,8 @@ def page(
 ) -> str:
     """The page of one student. manual: by cell, the points that a person gave (None: not yet) and the comment."""
     found = {cell.name: cell for cell in grade.cells}
-    questions, waiting = [], 0.0
+    questions: list[dict[str, Any]] = []
+    waiting = 0.0
     for cell in master.cells:
         name = settings(cell).get("grade_id", "")
         heading = re.match(r"#+ (.*?)(?: \(\d.*\))?\n", cell.source + "\n") if cell.cell_type == "markdown" else None
@@ -95,9 +97,9 @@ def page(
         if question.get("open"):
             shown = "to be read" if not question["points"] else f"{shown}, to be read"
         question["points"], question["most"] = shown, f"{question['most']:g}"
-    title = re.match(r"# (.*)", master.cells[0].source)[1]
+    title = re.match(r"# (.*)", master.cells[0].source)
     return _TEMPLATE.render(
-        title=title,
+        title=title[1] if title else "Feedback",
         student=submission.student,
         points=f"{points:g}",
         most=f"{most:g}",
