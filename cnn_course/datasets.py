@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from cnn_course import synthetic
@@ -31,8 +32,8 @@ DRAWN_SIZES = (10_000, 2_000, 2_000)  # train, val, test of glyphs and shapes
 class Split:
     """images: uint8 (N, C, H, W); labels: int64 (N,)."""
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: NDArray[np.uint8]
+    labels: NDArray[np.integer]
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
@@ -47,7 +48,7 @@ class Run:
     """
 
     name: str
-    epochs: dict[str, np.ndarray]
+    epochs: dict[str, NDArray[np.float64]]
     about: dict[str, Any]
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnn_course.data_sources import drawing
 from cnn_course.data_sources.drawing import between
@@ -32,9 +33,9 @@ CHUNK = 250  # images drawn at a time: small enough to stay in the processor's c
 class Drawn:
     """images: uint8 (N, C, H, W); labels: int64 (N,); factors: what each image was drawn from, arrays of length N."""
 
-    images: np.ndarray
-    labels: np.ndarray
-    factors: dict[str, np.ndarray]
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    factors: dict[str, NDArray]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

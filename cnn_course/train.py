@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
@@ -244,7 +245,7 @@ def accuracy(model: nn.Module, data: Labelled, batch_size: int | None = None) ->
     return evaluate(model, data, batch_size)[1]
 
 
-def predict(model: nn.Module, images: np.ndarray, batch_size: int | None = None) -> np.ndarray:
+def predict(model: nn.Module, images: NDArray[np.uint8], batch_size: int | None = None) -> NDArray[np.float32]:
     """Class probabilities (N, classes) float32 of uint8 images (N, C, H, W), computed where the model is.
 
     batch_size: by default 64 on the CPU, so that the maps stay in its cache, and 1024 on a GPU.
@@ -254,7 +255,7 @@ def predict(model: nn.Module, images: np.ndarray, batch_size: int | None = None)
     return _logits(model, images, batch_size).softmax(dim=1).numpy()
 
 
-def _logits(model: nn.Module, images: np.ndarray, batch_size: int | None = None) -> torch.Tensor:
+def _logits(model: nn.Module, images: NDArray[np.uint8], batch_size: int | None = None) -> torch.Tensor:
     """(N, C, H, W) uint8 -> (N, classes) float32 on the CPU, in evaluation mode."""
     check_images(images, "the images")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -275,7 +276,7 @@ def _logits(model: nn.Module, images: np.ndarray, batch_size: int | None = None)
 
 
 def _loss_and_correct(
-    model: nn.Module, images: np.ndarray, labels: np.ndarray, batch_size: int | None = None
+    model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.integer], batch_size: int | None = None
 ) -> tuple[float, float]:
     """Sum of the cross-entropy over the images, and the number of right answers."""
     logits, labels = _logits(model, images, batch_size), torch.tensor(np.asarray(labels, dtype=np.int64))

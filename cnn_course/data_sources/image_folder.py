@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from cnn_course.data_sources.download import megabytes, readable
@@ -58,7 +59,7 @@ def list_splits(folder: Path) -> tuple[tuple[str, ...], dict[str, Listing]]:
     }
 
 
-def read_images(paths: list[str], size: tuple[int, int] | None) -> np.ndarray:
+def read_images(paths: list[str], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """Decode images into uint8 (N, C, H, W): one channel if all are grey, else three.
 
     size: (H, W) to scale each image to (its shape is not kept); without it all must have one size.

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnn_course.data_sources.download import fetch, readable, sha256_of, write_data_file
 from cnn_course.errors import DatasetError, MissingError
 
-Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 (N, C, H, W), labels int64 (N,)
+Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W), labels (N,)
 
 
 @dataclass(frozen=True)

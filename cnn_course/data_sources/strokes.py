@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 SIDE = 28  # pixels of the image
@@ -14,7 +15,7 @@ DOT = 28.0  # a drawing smaller than this, in the unit of the strokes, is not en
 MOST = 20_000  # numbers in one drawing
 
 
-def like_mnist(strokes: Sequence[Sequence[float]]) -> np.ndarray:
+def like_mnist(strokes: Sequence[Sequence[float]]) -> NDArray[np.uint8]:
     """Strokes as an image (28, 28) uint8, white on black, prepared as the images of MNIST were.
 
     strokes: one list x0, y0, x1, y1, ... for each, on a canvas of about 280 x 280.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ class History:
     device: str = "cpu"
     restored: int | None = None
 
-    def column(self, name: str) -> np.ndarray:
+    def column(self, name: str) -> NDArray[np.float64]:
         """One figure for every epoch, e.g. column("train_loss") -> (epochs,) float64; NaN where there was none."""
         return np.array([getattr(row, name) for row in self.epochs], dtype=float)
 
