@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 from jinja2 import Environment
 
+from cnn_course.appearance import colours
 from cnn_course.grading.judging.judge import Grade, plain
 from cnn_course.grading.judging.submission import Submission
 from cnn_course.grading.lab import is_solution, settings
@@ -26,11 +27,13 @@ _PAGE = """<!DOCTYPE html>
 <style>
 :root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse } td, th { padding: .2rem .8rem; text-align: left; border-bottom: 1px solid #8886 }
+table { border-collapse: collapse }
+td, th { padding: .2rem .8rem; text-align: left; border-bottom: 1px solid {{ colours.LINE_ON_ANY }} }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
-pre { font: 14px/1.45 ui-monospace, monospace; padding: .7rem; border-left: 4px solid #8886; white-space: pre-wrap;
-      overflow-wrap: anywhere; background: #8881 }
-pre.said { border-left-color: #d55e00 } .passed::before { content: "\\2713  " } .failed::before { content: "\\2717  " }
+pre { font: 14px/1.45 ui-monospace, monospace; padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere;
+      border-left: 4px solid {{ colours.LINE_ON_ANY }}; background: {{ colours.SHADE_ON_ANY }} }
+pre.said { border-left-color: {{ colours.VERMILION }} }
+.passed::before { content: "\\2713  " } .failed::before { content: "\\2717  " }
 </style>
 </head>
 <body>
@@ -51,7 +54,7 @@ pre.said { border-left-color: #d55e00 } .passed::before { content: "\\2713  " } 
 </body>
 </html>
 """
-_TEMPLATE = Environment(autoescape=True).from_string(_PAGE)
+_TEMPLATE = Environment(autoescape=True).from_string(_PAGE, globals={"colours": colours})
 
 
 def page(

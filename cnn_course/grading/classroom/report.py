@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 from jinja2 import Environment
 
+from cnn_course.appearance import colours
 from cnn_course.errors import GradeError
 from cnn_course.files.whole_files import write_whole
 from cnn_course.grading.classroom.results import Result, Results
@@ -30,8 +31,10 @@ _PAGE = """<!DOCTYPE html>
 <style>
 :root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse } td, th { padding: .15rem .8rem; text-align: left; border-bottom: 1px solid #8886 }
-.n { text-align: right; font-variant-numeric: tabular-nums } .bar { background: #0072b2; height: 1rem }
+table { border-collapse: collapse }
+td, th { padding: .15rem .8rem; text-align: left; border-bottom: 1px solid {{ colours.LINE_ON_ANY }} }
+.n { text-align: right; font-variant-numeric: tabular-nums }
+.bar { background: {{ colours.BLUE }}; height: 1rem }
 td.wide { width: 22rem } pre { font: 13px/1.4 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
 </style>
 </head>
@@ -63,7 +66,7 @@ are left out. That two answers are alike is a reason to ask, and no proof.</p>
 </body>
 </html>
 """
-_TEMPLATE = Environment(autoescape=True).from_string(_PAGE)
+_TEMPLATE = Environment(autoescape=True).from_string(_PAGE, globals={"colours": colours})
 
 
 @dataclass(frozen=True)
