@@ -33,9 +33,11 @@ def maps(draw, axes=None, layers=4, size=(6, 26)):
             k = numbers(1, 3)
             padding = draw(st.integers(0, min(k if isinstance(k, tuple) else (k,)) // 2))
             stride, kind = draw(st.one_of(st.none(), st.integers(1, 3))), draw(st.sampled_from(["max", "average"]))
+            ceil_mode = draw(st.booleans())
             if kind == "average" and axes == 3:
-                padding = 0  # torch's AvgPool3d forgets it when it asks whether a window fits: a small map is refused
-            chosen.append(Pool(k, stride, padding, draw(st.booleans()), kind))
+                # torch's AvgPool3d refuses a window larger than the map, also where padding or ceil mode makes room.
+                padding, ceil_mode = 0, False
+            chosen.append(Pool(k, stride, padding, ceil_mode, kind))
         chosen += [Activation()] * draw(st.integers(0, 1))
     low, high = (size[0], size[1]) if axes < 3 else (size[0], size[1] // 2)
     return chosen, (2, *(draw(st.integers(low, high)) for _ in range(axes)))
