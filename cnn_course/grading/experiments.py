@@ -22,7 +22,7 @@ def check_run(
     function: Callable[..., Any],
     *arguments: Any,
     expected: Any,
-    refuted: bool | None = None,
+    refuted: bool | np.bool_ | None = None,
     asks: str = "",
     mistakes: checks.Mistakes = (),
     hint: str = "",
