@@ -20,7 +20,7 @@ endef
 export CHECK_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help course test run lint format bench labs lock clean
+.PHONY: help course test quick coverage run lint format bench labs lock lowest clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,15 +30,28 @@ course: .venv/.ready  ## set up everything, then open JupyterLab on lecture 01
 	@$(BIN)/cnn-course open $(ARGS)
 
 # One thread for each worker: two busy processes with two threads each are several times slower than with one.
+PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+QUICK = tests -m "not (browser or grading or slow)"
+
 test: .venv/.ready  ## set up everything, then run every test (ARGS goes to pytest)
-	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
-		$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) $(ARGS)
+
+quick: .venv/.ready  ## in a minute: tests without lectures, browser, grading and what is marked slow
+	@$(PYTEST) $(QUICK) $(ARGS)
+
+coverage: .venv/.ready  ## which lines and branches those tests reach, and a floor (pyproject.toml) that must hold
+	@$(PYTEST) $(QUICK) --cov --cov-report=term:skip-covered $(ARGS)
 
 run: .venv/.ready  ## execute every lecture in order; seconds, cells, headline result
 	@$(BIN)/cnn-course run $(ARGS)
 
-lint: .venv/.ready  ## ruff over the package, the tests and the notebooks
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+# pre-commit runs the same (a test holds the two together): one tool a line.
+lint: .venv/.ready  ## ruff over package, tests and notebooks; types; who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: .venv/.ready  ## let ruff put everything into shape
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -55,13 +68,23 @@ lock: .venv/.ready  ## choose new versions of everything (maintainers)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 
-clean:  ## remove the environment
-	rm -rf .venv
+# Only what pyproject.toml names is lowered: what comes along with it is the newest that fits.
+lowest: .venv/.ready  ## the tests of `quick` with the lowest versions that pyproject.toml claims, in .venv-lowest
+	@$(BIN)/uv venv --quiet --clear --python 3.11 .venv-lowest
+	@$(BIN)/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct --compile-bytecode \
+		$(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) --editable '.[teach,cluster,postgres,dev]'
+	@$(subst $(BIN)/,.venv-lowest/bin/,$(PYTEST)) $(QUICK) $(ARGS)
+
+clean:  ## remove the environments
+	rm -rf .venv .venv-lowest
 
 # The lock is hashed, so what is installed is what was tested. uv does in seconds what takes pip minutes;
 # where uv has no build for the machine, pip installs the same lock. pip runs from outside the environment
 # (`--python`), so that Debian's split-off ensurepip is not needed. The marker goes first: an interrupted set-up
 # starts again from an empty environment, a newer lock goes into the one that is there.
+# Byte code comes last, for half a minute once: where Python may not write it, as in a sandbox or with
+# PYTHONDONTWRITEBYTECODE, every single process would compile torch anew, for seconds. It is made for all that is there,
+# also for what an older set-up has left without; files that no Python 3 can read are passed over.
 .venv/.ready: requirements.lock pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { echo "No $(PYTHON) here: install Python 3.11, 3.12 or 3.13."; exit 1; }
 	@"$(PYTHON)" -c "$$CHECK_PYTHON"
@@ -85,4 +108,5 @@ else
 			--no-deps --no-build-isolation --editable . ; \
 	fi
 endif
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib cnn_course || true
 	@touch $@
