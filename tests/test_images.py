@@ -8,27 +8,6 @@ import skimage
 
 from cnn_course.images import PHOTOGRAPHS, pad, photograph, place, resize, shift, to_hwc, to_nchw
 
-NUMPY_ROOMS = (
-    "images",
-    "synthetic",
-    "datasets",
-    "convolution",
-    "filters",
-    "arithmetic",
-    "equivariance",
-)
-
-
-def test_numpy_rooms_do_not_import_torch():
-    code = (
-        "import importlib, sys\n"
-        f"for room in {NUMPY_ROOMS}:\n"
-        "    importlib.import_module('cnn_course.' + room)\n"
-        "    assert 'torch' not in sys.modules, room\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
 
 def test_shift_by_hand():
     x = np.array([[1, 2, 3], [4, 5, 6]])
