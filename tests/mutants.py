@@ -82,7 +82,7 @@ class Reach:
         return cls(found["seconds"], lines)
 
     def tests(self, fault: Fault, budget: float) -> tuple[list[str], float]:
-        """The tests for it, likeliest and quickest first, one or as many as fit into `budget` seconds; and their seconds."""
+        """The tests, likeliest and quickest first, as many as fit into `budget`, one at least; their seconds."""
         at = self.lines.get(fault.module, {})
         found = {test for line in range(fault.first, fault.last + 1) for test in at.get(line, ())}
         stem = Path(fault.module).stem
