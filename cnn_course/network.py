@@ -280,7 +280,8 @@ def load(net: Network, path: Path | str) -> None:
     Raises FileNotFoundError, or ValueError if the file is damaged or belongs to other layers; net is then unchanged.
     """
     try:
-        with np.load(Path(path), allow_pickle=False) as file:
+        # Opened here: NumPy leaves a file open that is no whole archive.
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
     except (zipfile.BadZipFile, EOFError, ValueError, TypeError) as error:
         raise ValueError(f"{Path(path).name} is not a whole .npz file of weights: {error}") from error
