@@ -2,7 +2,8 @@
 
 `cache` holds what the backward pass needs; `dout` is the gradient of the loss with respect to `out`, and so has its
 shape. This is the interface of the assignments of Stanford's course CS231n. Pooling has the same pairs in
-`cnn_course.pooling`. float32 stays float32; integers, booleans and float64 give float64.
+`cnn_course.pooling`. No layer keeps anything between calls or knows training from prediction, so there is neither
+batch norm nor dropout. float32 stays float32; integers, booleans and float64 give float64.
 """
 
 import math

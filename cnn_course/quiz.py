@@ -8,6 +8,7 @@ kernel trains a network, and nothing that a student does changes what the notebo
 
 A new kind of question is a function like `choice`, which checks what it is given and makes the data; a function that
 draws them without a browser, with its name in KINDS below; and a function that draws them in one, in KINDS of quiz.js.
+How they look is in appearance/views.css.
 """
 
 import html

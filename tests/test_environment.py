@@ -91,10 +91,12 @@ def test_the_lock_pins_every_package_once(python, system, machine):
     assert "uv" in pins, "the Makefile installs with it"
 
 
-def test_the_makefile_and_ci_know_the_same_pythons():
+def test_all_who_name_pythons_name_the_same():
     assert PROJECT["requires-python"] == ">=3.11,<3.14"
     makefile, ci = (ROOT / "Makefile").read_text(), (ROOT / ".github" / "workflows" / "ci.yml").read_text()
-    assert "(3, 11) <= sys.version_info < (3, 14)" in makefile
+    doctor = (ROOT / "cnn_course" / "commands" / "doctor.py").read_text()
+    assert all("(3, 11) <= sys.version_info < (3, 14)" in text for text in (makefile, doctor))
+    assert "You need Python 3.11, 3.12 or 3.13" in (ROOT / "README.md").read_text()
     assert yaml.safe_load(ci)["jobs"]["locked"]["strategy"]["matrix"]["python"] == list(PYTHONS)
 
 

@@ -14,8 +14,6 @@ from cnn_course.array_engine.conv_arguments import checked
 from cnn_course.convolution import conv2d
 from cnn_course.fast_convolution import by_columns, by_fft, by_winograd, winograd_matrices
 
-even_same = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-
 
 def torch_conv2d(x, w, b=None, **options):
     tensors = (None if a is None else torch.from_numpy(np.ascontiguousarray(a)) for a in (x, w, b))
@@ -52,7 +50,6 @@ def test_winograd_tiles(tile):
 # 2. PyTorch as the reference
 
 
-@even_same
 @pytest.mark.parametrize("method", [by_columns, by_fft])
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_methods_against_torch(agreement, axes, method):

@@ -1,5 +1,6 @@
 """`cnn-course train`: what it prints and writes, how it goes on after a stop, and what it refuses."""
 
+import dataclasses
 import json
 import os
 import re
@@ -15,13 +16,14 @@ import torch
 from torch import nn
 
 from cnn_course import datasets, runs, train
+from cnn_course.augment import Augment
 from cnn_course.commands import cli, train_model
 from cnn_course.commands.train_model import build
 from cnn_course.datasets import Dataset, Split
 from cnn_course.errors import UsageError
 from cnn_course.models import lenet
 from cnn_course.models.shell_names import shell_names
-from cnn_course.training.recipe import TrainConfig
+from cnn_course.training.recipe import OPTIMIZERS, SCHEDULES, TrainConfig
 
 
 def drawn(shape: tuple[int, ...], classes: int = 10, n: int = 40) -> Dataset:
@@ -288,6 +290,16 @@ def test_every_recorded_run_names_a_network():
     commands = [shlex.split(run.about["command"]) for run in runs.find("*")]
     assert len(commands) > 20 and {words[:2] == ["cnn-course", "train"] for words in commands} == {True}
     assert {words[2] for words in commands} <= shell_names().keys()
+
+
+def test_every_setting_has_an_option_and_every_name_stands_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    said = capsys.readouterr().out
+    for kind, apart in ((TrainConfig, {"augment", "milestones", "factor"}), (Augment, set())):
+        options = {field.name for field in dataclasses.fields(kind)} - apart
+        assert [name for name in options if not re.search(rf"--{name.replace('_', '-')}\b", said)] == []
+    assert [name for name in (*SCHEDULES, *OPTIMIZERS) if name not in said] == []
 
 
 def test_two_files_cannot_use_one_name(monkeypatch):

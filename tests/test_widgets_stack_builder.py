@@ -8,7 +8,7 @@ from PIL import Image
 from cnn_course import stacks, widgets
 from cnn_course.appearance.live import WIDGET_VIEW
 from cnn_course.stacks import Conv, Pool
-from cnn_course.widgets.stack_builder import BLOCKS, PRESETS
+from cnn_course.widgets.stack_builder import BLOCKS, STACKS
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def test_rows_are_those_of_stacks(builder):
     [("VGG-16, all five blocks", 212, 32), ("AlexNet", 195, 32), ("three 3×3", 7, 1), ("one 7×7", 7, 1)],
 )
 def test_presets(builder, preset, field, jump):
-    builder.layers = PRESETS[preset]
+    builder.layers = STACKS[preset]
     assert builder.error == ""
     assert (builder.rows[-1]["field"], builder.rows[-1]["jump"]) == (field, jump)
 
 
 def test_every_block_and_preset_works(builder):
-    for layers in [*([name] for name in BLOCKS), *PRESETS.values(), []]:
+    for layers in [*([name] for name in BLOCKS), *STACKS.values(), []]:
         builder.layers = layers
         assert builder.error == "" and len(builder.rows) == len(layers) + 1
 
@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_taken_back(builder, layers, message):
 
 
 def test_a_single_unit_has_no_neighbour(builder):
-    builder.layers = PRESETS["VGG-16, all five blocks"]
+    builder.layers = STACKS["VGG-16, all five blocks"]
     assert "neighbour" in builder.summary
     builder.padded = False
     assert "neighbour" not in builder.summary and "1 × 1 unit," in builder.summary

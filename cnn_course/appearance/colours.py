@@ -59,7 +59,7 @@ LIGHT = {
     "soft": "var(--jp-layout-color2, #eee)",
     "accent": BLUE,
     "second": VALIDATION,  # what stands against the accent: validation, and the answer of a model that is wrong
-    "window": f"{ORANGE}55",  # the stepping window: the cells that the kernel lies on
+    "window": f"{ORANGE}55",  # the stepping window (the cells that the kernel lies on) and the stack builder
     "window-edge": "#b36b00",  # and the line around each of them
     "right": "#00734f",
     "wrong": "#b34700",

@@ -105,7 +105,9 @@ def recipe(args: argparse.Namespace) -> TrainConfig:
     given = {key: value for key, value in vars(args).items() if value is not None}
     names = {field.name for field in dataclasses.fields(TrainConfig)} - {"augment"}
     try:
-        augment = Augment(**{field.name: given[field.name] for field in dataclasses.fields(Augment)})
+        augment = Augment(
+            **{field.name: given[field.name] for field in dataclasses.fields(Augment) if field.name in given}
+        )
         config = TrainConfig(
             **{key: given[key] for key in names & given.keys()}, augment=None if augment == Augment() else augment
         )

@@ -110,6 +110,7 @@ FASHION_MNIST = IdxSet(
 )
 
 CIFAR10_URLS = ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",)
+CIFAR10_ARCHIVE = "cifar-10-python.tar.gz"  # its name on this disk, whatever a server calls it
 CIFAR10_SIZE = 170498071
 CIFAR10_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 CIFAR10_FOLDER = "cifar-10-batches-py"
@@ -236,7 +237,7 @@ def parse_batch(data: bytes, file: str, name: str) -> Arrays:
 
 def cifar10_present(root: Path) -> bool:
     """Whether the batches or the archive are there (nothing is checked)."""
-    archive = root / Path(CIFAR10_URLS[0]).name
+    archive = root / CIFAR10_ARCHIVE
     return archive.is_file() or all((root / CIFAR10_FOLDER / batch).is_file() for batch in CIFAR10_BATCHES)
 
 
@@ -252,7 +253,7 @@ def load_cifar10(root: Path, name: str) -> tuple[Arrays, Arrays]:
 
 def _batches(root: Path, name: str) -> dict[str, bytes]:
     """The checked contents of the files, from the folder if it is whole, else from the archive."""
-    folder, archive = root / CIFAR10_FOLDER, root / Path(CIFAR10_URLS[0]).name
+    folder, archive = root / CIFAR10_FOLDER, root / CIFAR10_ARCHIVE
     absent = [batch for batch in CIFAR10_BATCHES if not (folder / batch).is_file()]
     if not absent:
         batches = {}
@@ -282,7 +283,7 @@ def _in_archive(archive: Path, name: str) -> dict[str, bytes]:
 
 def get_cifar10(root: Path, name: str, progress: bool) -> None:
     """Download and unpack what is missing or wrong. An archive that we fetched ourselves is removed afterwards."""
-    archive = root / Path(CIFAR10_URLS[0]).name
+    archive = root / CIFAR10_ARCHIVE
     fetched = False
     try:
         batches = _batches(root, name)

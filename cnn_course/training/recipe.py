@@ -105,6 +105,7 @@ def lr_at(step: int, steps: int, config: TrainConfig) -> float:
         return config.lr * _between(1, 0, (step - warmup) / (steps - warmup))
     if config.schedule == "step":
         return config.lr * config.factor ** sum(step >= share * steps for share in config.milestones)
+    assert config.schedule == "constant", config.schedule  # a name in SCHEDULES has its line here
     return config.lr
 
 

@@ -1,4 +1,4 @@
-"""kernel_designer(): edit nine numbers, or pick a preset, and see a photograph filtered by them at once."""
+"""kernel_designer(): edit nine numbers, or pick one of `filters.PRESETS`: a photograph is filtered by them at once."""
 
 import io
 from collections.abc import Callable
@@ -129,7 +129,7 @@ def kernel_designer(
     gray: bool = True,
     normalise: bool = False,
 ) -> KernelDesigner:
-    """Edit a 3 by 3 kernel, or pick a preset, and see a photograph filtered by it.
+    """Edit a 3 by 3 kernel, or pick one of `filters.PRESETS`, and see a photograph filtered by it.
 
     photograph: one of `images.PHOTOGRAPHS`. preset: one of `filters.PRESETS`, to start with. size: (H, W) to work at.
     gray: filter one grey channel; False filters each of the three colours. Picture edges repeat (border="edge").

@@ -39,7 +39,7 @@ BLOCKS: dict[str, stacks.Conv | stacks.Pool] = {
     "max pool 3×3, stride 2": stacks.Pool(3, stride=2),
 }
 _C, _P, _Q = "conv 3×3", "max pool 2×2", "max pool 3×3, stride 2"
-PRESETS = {
+STACKS = {
     "VGG-16, three blocks": [_C, _C, _P, _C, _C, _P, _C, _C, _C, _P],
     "VGG-16, all five blocks": [_C, _C, _P, _C, _C, _P] + [_C, _C, _C, _P] * 3,
     "AlexNet": ["conv 11×11, stride 4", _Q, "conv 5×5", _Q, _C, _C, _C, _Q],
@@ -60,7 +60,7 @@ class StackBuilder(StaticFirst):
     photo = traitlets.Bytes().tag(sync=True)
     size = traitlets.Int().tag(sync=True)
     blocks = traitlets.List(list(BLOCKS)).tag(sync=True)
-    presets = traitlets.Dict(PRESETS).tag(sync=True)
+    presets = traitlets.Dict(STACKS).tag(sync=True)
     layers = traitlets.List(traitlets.Unicode()).tag(sync=True)
     padded = traitlets.Bool(True).tag(sync=True)
     rows: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -115,7 +115,7 @@ class StackBuilder(StaticFirst):
 
 
 def stack_builder(
-    photograph: str = "chelsea", *, layers: Sequence[str] = PRESETS["VGG-16, three blocks"], size: int = 224
+    photograph: str = "chelsea", *, layers: Sequence[str] = STACKS["VGG-16, three blocks"], size: int = 224
 ) -> StackBuilder:
     """Add and remove layers; see the receptive field of a unit on a photograph, the jump, and the table.
 

@@ -29,11 +29,11 @@ import sys
 import traceback
 
 from cnn_course.grading.sandbox import bubblewrap
+from cnn_course.grading.sandbox.system_calls import refuse_system_calls
 from cnn_course.grading.sandbox.warm_up import warm_up
 
 NAMESPACES = bubblewrap.NEW_USERS | 0x20000 | 0x8000000 | 0x20000000 | 0x40000000  # users, mount, ipc, pid, net
 PLACES = ("/tmp", "/home", "/dev/shm")  # all that can be written to
-MOST_FILES = 10_000  # in each of them
 _PASSING_USERS = range(61184, 65520)  # systemd's, for users that exist as long as a service runs
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -128,7 +128,7 @@ def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, 
             if mode != "open":
                 bubblewrap.prctl(bubblewrap.DUMPABLE, 1)
                 bubblewrap.drop_capabilities()
-                bubblewrap.refuse_system_calls()
+                refuse_system_calls()
                 bubblewrap.prctl(bubblewrap.PDEATHSIG, signal.SIGKILL)
             bubblewrap.limit(cpu_seconds, addresses)
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -176,7 +176,7 @@ def _watch(served: int, memory: int, own: set[str]) -> None:
             exact = _held("smaps_rollup", own, b"Pss_Anon:", b"Pss_Shmem:")
             if exact > memory or exact == 0:  # old kernels do not say
                 _kill(served)
-        if memory and max(map(_files, PLACES)) > MOST_FILES:  # bubblewrap bounds their bytes only
+        if memory and max(map(_files, PLACES)) > bubblewrap.TMP_FILES:  # bubblewrap bounds their bytes only
             _kill(served)
 
 
@@ -215,7 +215,7 @@ def _only(channel: int, ready: int) -> int:
 def _own_places() -> None:
     """An empty /tmp, home, /dev/shm and /proc."""
     _mount(None, "/", None, 0x4000 | 0x40000, None)  # private: nothing that happens here shows outside
-    size = f"size={bubblewrap.TMP_BYTES},nr_inodes={MOST_FILES},mode=1777"
+    size = f"size={bubblewrap.TMP_BYTES},nr_inodes={bubblewrap.TMP_FILES},mode=1777"
     for place in PLACES:
         # A course or a Python that is installed below one of them is shown there again.
         kept = [path for path in bubblewrap.readable() if path.is_relative_to(place)]

@@ -47,7 +47,7 @@ done
 class SandboxProvisioner(LocalProvisioner):
     """Starts, signals and ends one sandboxed kernel."""
 
-    cpu_seconds = Integer(3600, config=True, help="Processor seconds that one kernel may use.")
+    cpu_seconds = Integer(bubblewrap.KERNEL_CPU_SECONDS, config=True, help="Processor seconds that one kernel may use.")
 
     # The class above has these three as well; its types say that they are always None.
     process: Any = None

@@ -25,8 +25,8 @@ class Host:
         setup: str = "",
         *,
         mode: str = "nested",
-        cpu_seconds: int = 600,
-        memory_bytes: int = 4 << 30,
+        cpu_seconds: int = bubblewrap.SUBMISSION_CPU_SECONDS,
+        memory_bytes: int = bubblewrap.SUBMISSION_MEMORY,
     ) -> None:
         """imports, setup: modules to import and a text to run before the first submission.
 
