@@ -22,7 +22,6 @@ LESS = {
     "16": "EPOCHS, SEEDS = 1, 1",
     "17": "EPOCHS, TRAIN = 1, 500",
 }
-pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,6 @@ import pytest
 from moving_views import VIEWS, check_view, draw_stroke
 from nbformat.v4 import new_code_cell, new_notebook
 
-pytestmark = pytest.mark.browser
-
 SOURCES = {
     "explore": """
         import numpy as np

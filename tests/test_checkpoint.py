@@ -222,6 +222,7 @@ def changed(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_the_run_ends_the_same(tmp_path):
     assert len(kill_and_resume(tmp_path, kills=6, epochs=60)) > 2
 

@@ -198,6 +198,7 @@ def test_open_errors(clone, capsys):
     assert f"port {port} is taken" in error_line(capsys)
 
 
+@pytest.mark.slow
 def test_open_prints_one_address_that_works_and_ends_quietly(clone, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     folders = {name: str(home) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}

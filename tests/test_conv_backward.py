@@ -11,7 +11,6 @@ from cnn_course.convolution import conv1d, conv2d, conv3d, conv_backward
 OURS = {1: conv1d, 2: conv2d, 3: conv3d}
 TORCH = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}
 AXES = pytest.mark.parametrize("axes", [1, 2, 3])
-even_same = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 
 
 def test_gradients_by_hand():
@@ -27,7 +26,6 @@ def test_a_pixel_that_no_window_covers_gets_no_gradient():
     np.testing.assert_array_equal(dx, [[[1, 1, 0, 1, 1, 0]]])
 
 
-@even_same
 @pytest.mark.parametrize(("axes", "cases"), [(1, 400), (2, 400), (3, 300)])
 def test_forward_and_backward_against_torch(agreement, axes, cases):
     @given(convolutions(axes))
@@ -53,7 +51,6 @@ def test_forward_and_backward_against_torch(agreement, axes, cases):
     compare()
 
 
-@even_same
 @AXES
 def test_gradients_against_finite_differences(agreement, axes):
     """The loss is the sum of out * dout, linear in x, in w and in b: a central difference is exact but for rounding."""

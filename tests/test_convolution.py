@@ -91,21 +91,18 @@ def check(version, layer):
     np.testing.assert_allclose(output, expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @given(layers())
 @settings(drawn, max_examples=400)
 def test_conv2d_against_torch(layer):
     check(conv2d, layer)
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @given(layers())
 @settings(drawn, max_examples=200)
 def test_conv2d_windows_against_torch(layer):
     check(conv2d_windows, layer)
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @given(layers())
 @settings(drawn, max_examples=60)
 def test_conv2d_loops_against_torch(layer):
@@ -133,7 +130,6 @@ def test_conv2d_at_the_size_of_real_layers(x_shape, w_shape, options):
 
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 3), st.sampled_from([0, 1, 4, "same", "valid"]), st.data())
 @settings(drawn, max_examples=200)
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 def test_correlate1d_against_torch(n, k, dilation, padding, data):
     stride = 1 if padding == "same" else data.draw(st.integers(1, 3))
     dtype = data.draw(st.sampled_from([np.float32, np.float64]))

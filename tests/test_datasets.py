@@ -38,10 +38,11 @@ def test_drawn_sets(name, shape, word):
     check(data, *shape, (10_000, 2_000, 2_000))
     assert word in data.title and data.title.startswith(name)
     assert (np.bincount(data.test.labels) == 200).all()
-    again = load(name)
-    assert np.array_equal(data.val.images, again.val.images)
-    data.train.images[:] = 0  # one caller's arrays are not another's
-    assert again.train.images.any()
+    if name == "glyphs":  # once: the other takes three times as long, on the same way
+        again = load(name)
+        assert np.array_equal(data.val.images, again.val.images)
+        data.train.images[:] = 0  # one caller's arrays are not another's
+        assert again.train.images.any()
 
 
 def test_dataset_is_frozen():

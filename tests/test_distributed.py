@@ -81,6 +81,7 @@ def assert_as_one_process(alone: dict, file: Path) -> None:
         torch.testing.assert_close(first["weights"][name], weight, rtol=0, atol=1e-4, msg=name)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(alone, tmp_path):
     options = ["--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", str(free_port())]
     command = [*TORCHRUN, *options, PROGRAM, tmp_path / "result"]
@@ -120,6 +121,7 @@ def why_no_namespaces() -> str | None:
     return f"cannot make network namespaces: {tried.stderr.strip()}" if tried.returncode else None
 
 
+@pytest.mark.slow
 def test_two_hosts_train_as_one_process_does(alone, tmp_path):
     reason = why_no_namespaces()
     if reason:

@@ -83,7 +83,7 @@ def remote(host):
     student.stop()
 
 
-@pytest.fixture(params=["here", "in the sandbox"])
+@pytest.fixture(params=["here", pytest.param("in the sandbox", marks=pytest.mark.grading)])
 def functions(request, one_thread):
     return local() if request.param == "here" else request.getfixturevalue("remote")
 

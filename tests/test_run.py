@@ -175,6 +175,7 @@ def test_save_does_not_overwrite_a_lecture_edited_meanwhile(clone, monkeypatch, 
     assert path.read_text() == "edited"
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_kernel_and_leaves_the_lecture_whole(clone):
     marker = clone / "kernel"
     slow = f"import os, time\nopen({str(marker)!r}, 'w').write(str(os.getpid()))\nwhile True: time.sleep(0.1)"

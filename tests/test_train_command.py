@@ -129,6 +129,7 @@ def test_goes_on_from_the_checkpoint_and_ends_the_same(data, tmp_path, capsys, m
     assert not list((tmp_path / "out").glob("*.checkpoint"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal(tmp_path):
     words = ["mlp", "--data", "digits", "--epochs", "100000", "--output", str(tmp_path), "--name", "long"]
     process = subprocess.Popen(

@@ -34,7 +34,6 @@ def test_what_the_floor_drops_is_counted():
     assert lines(view)["pixels"] == "used 0 to 4 times by one filter; 15 of 64 never"
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @given(
     size=strategies.integers(1, 20),
     kernel=strategies.integers(1, 5),
