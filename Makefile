@@ -68,12 +68,13 @@ lock: .venv/.ready  ## choose new versions of everything (maintainers)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 
-# Only what pyproject.toml names is lowered: what comes along with it is the newest that fits.
+# Only what pyproject.toml names is lowered: what comes along with it is the newest that fits, and makes old versions
+# warn of what is no concern of ours (Matplotlib 3.10.0 of pyparsing, for one).
 lowest: .venv/.ready  ## the tests of `quick` with the lowest versions that pyproject.toml claims, in .venv-lowest
 	@$(BIN)/uv venv --quiet --clear --python 3.11 .venv-lowest
 	@$(BIN)/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct --compile-bytecode \
 		$(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) --editable '.[teach,cluster,postgres,dev]'
-	@$(subst $(BIN)/,.venv-lowest/bin/,$(PYTEST)) $(QUICK) $(ARGS)
+	@$(subst $(BIN)/,.venv-lowest/bin/,$(PYTEST)) -W default $(QUICK) $(ARGS)
 
 clean:  ## remove the environments
 	rm -rf .venv .venv-lowest
