@@ -249,7 +249,7 @@ def conv_backward(
         raise ValueError(f"dout must have the shape of the output, {conv.out.shape}, but has shape {dout.shape}")
     db = dout.sum(axis=(0, *range(2, 2 + axes)))
     if conv.out.size == 0:
-        return np.zeros_like(x) if need_dx else None, np.zeros_like(w), db
+        return np.zeros(x.shape, x.dtype) if need_dx else None, np.zeros(w.shape, w.dtype), db
     dw = fast_convolution.kernel_gradient(conv, dout)
     if not need_dx:
         return None, dw, db
@@ -261,9 +261,8 @@ def conv_backward(
     turned = np.flip(w.reshape(groups, -1, depth, *kernel), axis=tuple(range(-axes, 0))).swapaxes(1, 2)
     turned = turned.reshape(depth * groups, filters // groups, *kernel)
     back = tuple((s - 1 - before, s - 1 - after) for s, (before, after) in zip(conv.span, conv.borders, strict=True))
-    full = Convolution(
-        dout, turned, np.zeros(len(turned), w.dtype), conv.stride, back, conv.dilation, groups, np.zeros_like(x)
-    )
+    dx = np.zeros(x.shape, x.dtype)  # in C order, whatever order x has
+    full = Convolution(dout, turned, np.zeros(len(turned), w.dtype), conv.stride, back, conv.dilation, groups, dx)
     return _compute(full, _pick(full)), dw, db
 
 

@@ -38,7 +38,7 @@ def by_columns(conv: Convolution) -> None:
     x, w, out, groups = conv.x, conv.w, conv.out, conv.groups
     images, filters, rows, *others = out.shape
     row = math.prod(others)  # places for each index of the first spatial axis
-    maps = out.reshape(images, groups, filters // groups, -1)  # the same memory, one row per output map
+    maps = np.reshape(out, (images, groups, filters // groups, -1), copy=False)  # the same memory: a row per output map
     kernels = w.reshape(groups, filters // groups, -1)
     bias, taps = conv.b.reshape(groups, -1, 1), kernels.shape[2]
 
@@ -260,7 +260,7 @@ def spread_back(conv: Convolution, dout: NDArray) -> NDArray:
     images, filters = dout.shape[:2]
     kernels = w.reshape(groups, filters // groups, -1).swapaxes(1, 2)
     block, _ = _block_and_band(conv, groups * w[0].size)
-    dx = np.empty_like(x)
+    dx = np.empty(x.shape, x.dtype)
 
     def work(jobs: Sequence[int]) -> None:
         for n in jobs:

@@ -52,7 +52,7 @@ def borders_of(padding: Any, k: int, stride: int, dilation: int) -> tuple[int, i
 
 
 class Convolution(NamedTuple):
-    """One convolution to compute, checked: arrays of one dtype, one number per axis, zeros where the output goes."""
+    """One convolution to compute, checked: arrays of one dtype, a number per axis, zeros in C order as output."""
 
     x: NDArray
     w: NDArray
