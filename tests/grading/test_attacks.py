@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 from cnn_course.grading.judging import judge, student, submission
+from cnn_course.grading.lab import imports_of
 from cnn_course.grading.sandbox.warm_host import Host
 from grading import attacks_exhaust, attacks_judge, attacks_read, attacks_rules, attacks_wire, attacks_write
 from grading.attack import LAB, MARK, SECRET
@@ -28,6 +29,7 @@ ATTACKS = [pytest.param(one, id=f"{family}-{one.name}") for family, found in FAM
 QUESTIONS = ("q1", "q3", "q6")  # of lab 01: enough to see what an attack on one does to the others
 MASTER = running.master(LAB)
 MASTER.cells = [c for c in MASTER.cells if c.id == "setup" or c.id.partition("-")[0] in QUESTIONS]
+GRADER = running.REPOSITORY / "cnn_course" / "grading"
 TESTS = [name for name, cell in running.graded(MASTER).items() if cell.cell_type == "code"]
 FULL_MARKS = 9
 MEMORY = 512 << 20
@@ -40,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 @pytest.fixture(scope="module")
 def host(bubblewrap):
-    with Host(judge.imports_of(MASTER), cpu_seconds=60, memory_bytes=MEMORY) as host:
+    with Host(imports_of(MASTER), cpu_seconds=60, memory_bytes=MEMORY) as host:
         yield host
 
 
@@ -68,7 +70,7 @@ def fingerprint(folder, names="*"):
 
 
 def marks(words):
-    own = [sys.prefix, sys.base_prefix, words["COURSE"], Path(judge.__file__).parent, running.REPOSITORY, Path.home()]
+    own = [sys.prefix, sys.base_prefix, words["COURSE"], GRADER, running.REPOSITORY, Path.home()]
     places = [Path(place) for place in [*OUTSIDE, *own] if os.access(place, os.R_OK)]
     return [path for place in places for path in place.glob(f"*{MARK}*")]
 
@@ -93,7 +95,7 @@ def files_of(pid):
 def before(host, outside):
     """How things stand before the first attack."""
     assert grade(host, {}).points == FULL_MARKS
-    code = fingerprint(Path(judge.__file__).parent, "*.py")
+    code = fingerprint(GRADER, "*.py")
     (warm,) = below(host._process.pid)
     return warm, fingerprint(outside["COURSE"]), code, files_of(warm), files_of(os.getpid())
 
@@ -102,7 +104,7 @@ def assert_no_harm(host, outside, before):
     # At once: whatever ran has ended before its grade is there.
     assert below(host._process.pid) == {before[0]}
     assert files_of(before[0]) == before[3] and files_of(os.getpid()) == before[4]
-    assert fingerprint(outside["COURSE"]) == before[1] and fingerprint(Path(judge.__file__).parent, "*.py") == before[2]
+    assert fingerprint(outside["COURSE"]) == before[1] and fingerprint(GRADER, "*.py") == before[2]
     assert marks(outside) == []
 
 
@@ -130,7 +132,7 @@ def test_attack(attack, host, outside, before, monkeypatch):
     monkeypatch.setattr(student, "CALL_SECONDS", attack.call_seconds)
     limit, start = 20.0, time.monotonic()
     result = grade(host, filled_in(attack.cells, outside), rules=attack.rules, seconds=limit)
-    assert time.monotonic() - start < limit + 2
+    assert time.monotonic() - start < 3 * limit  # it was held; the rest is for a busy machine
     assert_no_more_than_due(attack, result)
     assert_no_harm(host, outside, before)
     monkeypatch.undo()

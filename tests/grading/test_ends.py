@@ -11,7 +11,8 @@ import time
 import pytest
 
 from cnn_course.errors import SandboxError
-from cnn_course.grading.judging import judge, student
+from cnn_course.grading.judging import student
+from cnn_course.grading.lab import imports_of
 from cnn_course.grading.sandbox.warm_host import Host
 from grading.attack import function
 from grading.test_attacks import FULL_MARKS, MASTER, below, grade
@@ -41,7 +42,7 @@ def touching(megabytes, processes):
 
 def test_memory_of_all_processes_together_is_bounded():
     """Each process stays below the limit of one."""
-    with Host(judge.imports_of(MASTER), memory_bytes=128 << 20) as host:
+    with Host(imports_of(MASTER), memory_bytes=128 << 20) as host:
         assert "tried" in said(grade(host, touching(40, 1), rules=False))
         result = grade(host, touching(40, 6), rules=False)
         assert "ProcessEnded" in said(result) and result.points == 5
@@ -51,7 +52,7 @@ def test_memory_of_all_processes_together_is_bounded():
 
 def test_memory_that_is_shared_after_a_fork_counts_once():
     """Fifteen processes that touch nothing hold no more than one."""
-    with Host(judge.imports_of(MASTER), memory_bytes=200 << 20) as host:
+    with Host(imports_of(MASTER), memory_bytes=200 << 20) as host:
         hold = function(
             "time.sleep(1)\nfor _ in range(15):\n    if os.fork() == 0:\n        time.sleep(100)\n"
             "time.sleep(1)\nraise RuntimeError('tried')",
@@ -75,9 +76,9 @@ GRADER = """
 import sys
 sys.path[:0] = {path!r}
 from grading.test_attacks import MASTER, grade
-from cnn_course.grading.judging import judge
+from cnn_course.grading.lab import imports_of
 from cnn_course.grading.sandbox.warm_host import Host
-host = Host(judge.imports_of(MASTER))
+host = Host(imports_of(MASTER))
 print("ready", flush=True)
 grade(host, {answers!r}, rules=False, seconds=100)
 """
@@ -88,14 +89,21 @@ def test_a_killed_grader_leaves_no_process_and_no_file(number, tmp_path):
     path = [entry for entry in sys.path if entry]
     code = GRADER.format(path=path, answers={"q3-solution": LEAVES})
     environment = os.environ | {"TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    grader = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment, text=True)
+    grader = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+        # A background job of a script ignores Ctrl-C, and its children inherit that; a terminal's do not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         assert grader.stdout.readline() == "ready\n"
         wait(lambda: len(below(grader.pid)) >= 7)  # bubblewrap, the host, one between, the student's four
         started = below(grader.pid)
         grader.send_signal(number)
-        grader.wait(10)
-        wait(lambda: not [pid for pid in started if os.path.exists(f"/proc/{pid}")], 5)
+        grader.wait(60)
+        wait(lambda: not [pid for pid in started if os.path.exists(f"/proc/{pid}")])
     finally:
         grader.kill()
         grader.wait()
@@ -106,7 +114,7 @@ def test_a_killed_grader_leaves_no_process_and_no_file(number, tmp_path):
 def test_a_killed_host_is_nobodys_mark(monkeypatch):
     """The machine failed: no grade is better than a wrong one."""
     before = below(os.getpid())  # a browser or another test's host, where tests share a process
-    with Host(judge.imports_of(MASTER)) as host:
+    with Host(imports_of(MASTER)) as host:
         (warm,) = below(host._process.pid)
         die = student.Student.stubs
 
@@ -122,7 +130,7 @@ def test_a_killed_host_is_nobodys_mark(monkeypatch):
 
 
 def test_no_time_left_is_said_for_every_question():
-    with Host(judge.imports_of(MASTER)) as host:
+    with Host(imports_of(MASTER)) as host:
         result = grade(host, {}, seconds=0.0)
         assert result.points == 0
         assert all("the time for this submission was over" in c.message for c in result.cells if c.points is not None)
@@ -154,9 +162,9 @@ def test_an_instructor_who_is_not_root():
         import sys
         sys.path[:0] = {[entry for entry in sys.path if entry]!r}
         from grading.test_attacks import MASTER, grade
-        from cnn_course.grading.judging import judge
+        from cnn_course.grading.lab import imports_of
         from cnn_course.grading.sandbox.warm_host import Host
-        with Host(judge.imports_of(MASTER)) as host:
+        with Host(imports_of(MASTER)) as host:
             result = grade(host, {function(body, "written = []")!r}, rules=False)
             print(result.points, [c.message for c in result.cells if c.name == "q3-visible"], grade(host, {{}}).points)
         """

@@ -276,10 +276,10 @@ def test_bad_frames_are_refused_without_much_memory(data):
     "data", [b"", b"\x01\x00", struct.pack("<I", 100) + b" " * 50, framed({"sizes": [9]}, b"1234")]
 )
 def test_who_stops_in_the_middle_is_late(data):
-    start = time.monotonic()
+    limit, start = 0.1, time.monotonic()
     with pytest.raises(TimedOut):
-        received(data, seconds=0.1, shut=False)
-    assert time.monotonic() - start < 2
+        received(data, seconds=limit, shut=False)
+    assert time.monotonic() - start < 100 * limit  # it was held; the rest is for a busy machine
 
 
 def test_who_does_not_take_is_late():
