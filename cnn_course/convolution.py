@@ -253,7 +253,8 @@ def conv_backward(
     dw = fast_convolution.kernel_gradient(conv, dout)
     if not need_dx:
         return None, dw, db
-    if max(conv.stride) > 1 or any(max(p) >= s for p, s in zip(conv.borders, conv.span, strict=True)):
+    spread = max(conv.stride) > 1 or any(max(p) >= s for p, s in zip(conv.borders, conv.span, strict=True))
+    if spread or not np.isfinite(w).all():  # infinity times the zeros around dout would be NaN
         return fast_convolution.spread_back(conv, dout), dw, db
     # With stride 1 the spreading is a convolution again: of dout, padded, with the flipped kernels, in which input and
     # output channels change places.

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments.floats import Number, is_number
+from cnn_course.arguments.floats import Number, is_number, same_float
 from cnn_course.arguments.integers import integer
 from cnn_course.images import shift
 
@@ -23,9 +23,10 @@ ImageFunction = Callable[[NDArray], ArrayLike]  # of images (N, C, H, W): a laye
 def relative_difference(a: ArrayLike, b: ArrayLike) -> float:
     """||a - b|| / ||b||, the root of the sum of all squares above and below; 0 if both are zero, inf if only b is.
 
-    Raises ValueError if the shapes differ.
+    Raises ValueError if the shapes differ, TypeError for what is no array of numbers, such as None.
     """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a, b = same_float(a=a, b=b)
+    a, b = a.astype(np.float64), b.astype(np.float64)
     if a.shape != b.shape:
         raise ValueError(f"only arrays of one shape can be compared, not {a.shape} with {b.shape}")
     difference, size = float(np.linalg.norm((a - b).ravel())), float(np.linalg.norm(b.ravel()))
@@ -45,9 +46,12 @@ def equivariance_error(
     wrap: what leaves on one side comes back on the other, in images and maps; else zeros move in.
     cut: this many places on each side of the maps are not compared. Without wrap, |shift| / stride of them are
     filled with zeros and as many more depend on the border as the layer reaches.
-    Raises ValueError if f does not return maps, or if nothing is left to compare.
+    Raises ValueError if f does not return maps, if nothing is left to compare, and for a shift beyond
+    the picture, unless what leaves comes back.
     """
     images = _batch(images)
+    if not wrap:
+        _inside(images, dy, dx)
     stride, cut = integer("stride", stride, least=1), integer("cut", cut, least=0)
     of_moved, before = _maps_of(f, shift(images, dy, dx, wrap=wrap), cut), _maps_of(f, images, cut)
     inside = (slice(None),) * 2 + tuple(slice(cut, n - cut) for n in before.shape[2:])
@@ -63,9 +67,12 @@ def invariance_error(f: ImageFunction, images: ArrayLike, dy: int, dx: int, *, w
 
     f: takes images (N, C, H, W) and returns an array of any shape, the same for both.
     dy, dx, wrap: the shift in pixels, see `equivariance_error`.
+    Raises ValueError for a shift beyond the picture (but with wrap), TypeError if f returns no numbers.
     """
     images = _batch(images)
-    return relative_difference(f(shift(images, dy, dx, wrap=wrap)), f(images))
+    if not wrap:
+        _inside(images, dy, dx)
+    return relative_difference(_numbers(f(shift(images, dy, dx, wrap=wrap))), _numbers(f(images)))
 
 
 def rotate(x: ArrayLike, degrees: Number) -> NDArray:
@@ -146,13 +153,15 @@ def shift_accuracy_map(
     Returns (2m+1, 2m+1) for m = max_shift: entry [m + dy, m + dx] belongs to a shift down by dy and right by dx,
     so the middle one to the images where they are.
 
-    Raises ValueError for shapes that do not fit, no images, or a predict that does not return N classes.
+    Raises ValueError for shapes that do not fit, no images, or a predict that does not return N classes; TypeError
+    for labels or classes that are not whole numbers.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim < 3 or len(images) == 0:
         raise ValueError(f"images must have shape (N, ..., H, W) with at least one image, not {images.shape}")
     if labels.shape != images.shape[:1]:
         raise ValueError(f"labels must have shape ({len(images)},), one per image, but has shape {labels.shape}")
+    _whole("labels", labels)
     reach = integer("max_shift", max_shift, least=0)
     accuracies = np.empty((2 * reach + 1, 2 * reach + 1))
     for row, dy in enumerate(range(-reach, reach + 1)):
@@ -163,6 +172,7 @@ def shift_accuracy_map(
                     f"predict must return {len(images)} classes, one per image, but returned shape {predicted.shape}; "
                     "if these are scores per class, take their argmax"
                 )
+            _whole("what predict returns", predicted)
             accuracies[row, column] = np.mean(predicted == labels)
     return accuracies
 
@@ -174,8 +184,27 @@ def _batch(images: ArrayLike) -> NDArray:
     return images
 
 
+def _whole(name: str, classes: NDArray) -> None:
+    if classes.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be whole numbers, one class for each image, not {classes.dtype}")
+
+
+def _inside(images: NDArray, dy: int, dx: int) -> None:
+    """A picture that has left the frame altogether compares zeros with zeros."""
+    for name, by, size in (("dy", dy, images.shape[2]), ("dx", dx, images.shape[3])):
+        if abs(integer(name, by)) >= size:
+            raise ValueError(f"{name} must be less than the {size} pixels of the picture, not {by}")
+
+
+def _numbers(out: ArrayLike) -> NDArray:
+    found = np.asarray(out)
+    if found.dtype.kind not in "buif":
+        raise TypeError(f"f must return an array of numbers, not {type(out).__name__}: does it end with `return ...`?")
+    return found
+
+
 def _maps_of(f: ImageFunction, images: NDArray, cut: int = 0) -> NDArray:
-    maps = np.asarray(f(images))
+    maps = _numbers(f(images))
     if maps.ndim != 4 or len(maps) != len(images):
         raise ValueError(f"f must return maps (N, O, OH, OW) with N = {len(images)}, but returned shape {maps.shape}")
     if min(maps.shape[2:]) <= 2 * cut:

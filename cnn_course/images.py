@@ -10,6 +10,7 @@ import numpy as np
 import skimage
 from numpy.typing import ArrayLike, NDArray
 
+from cnn_course.arguments.floats import is_number
 from cnn_course.arguments.integers import integer, pair
 
 # Those inside scikit-image's wheel: no network. `skimage.data` names the photographer and the licence of each.
@@ -42,9 +43,15 @@ def photograph(name: str, size: int | tuple[int, int] | None = None, gray: bool 
 def resize(image: ArrayLike, size: int | tuple[int, int]) -> NDArray[np.float64]:
     """Resize a picture (H, W) or (H, W, 3) to size = (H, W), blurring first where it shrinks.
 
-    uint8 is scaled to [0, 1], floats keep their range; returns float64. Raises ValueError for another shape.
+    uint8 is scaled to [0, 1], floats and booleans keep their range; returns float64. Raises ValueError for another
+    shape, TypeError for other kinds of numbers: of those nobody knows which value is white.
     """
     image = _picture(image)
+    if image.dtype.kind not in "bf" and image.dtype != np.uint8:
+        raise TypeError(
+            f"image has dtype {image.dtype}; it must be uint8 (0 to 255), floats or booleans: "
+            "convert it first, for example (image / image.max()) or image.astype(np.uint8)"
+        )
     size = pair("size", size, least=1)
     return skimage.transform.resize(skimage.util.img_as_float64(image), size, order=1, mode="edge", anti_aliasing=True)
 
@@ -53,14 +60,14 @@ def shift(x: ArrayLike, dy: int, dx: int, *, wrap: bool = False, fill: float = 0
     """Move x (..., H, W) down by dy and right by dx (negative: up, left); the shape and the dtype stay.
 
     What leaves on one side comes back on the other with wrap=True, and is lost without it: `fill` moves in.
-    Raises TypeError if dy or dx is not an integer, ValueError if x has fewer than two axes.
+    Raises TypeError if dy or dx is not an integer or fill not a number, ValueError if x has fewer than two axes.
     """
     x = _at_least_two_axes(x)
     dy, dx = integer("dy", dy), integer("dx", dx)
     if wrap:
         return np.roll(x, (dy, dx), axis=(-2, -1))
     height, width = x.shape[-2:]
-    moved = np.full_like(x, fill)
+    moved = np.full(x.shape, _as_pixel("fill", fill, x.dtype), x.dtype)
     if abs(dy) < height and abs(dx) < width:
         to_y, from_y = slice(max(dy, 0), height + min(dy, 0)), slice(max(-dy, 0), height + min(-dy, 0))
         to_x, from_x = slice(max(dx, 0), width + min(dx, 0)), slice(max(-dx, 0), width + min(-dx, 0))
@@ -74,7 +81,8 @@ def pad(x: ArrayLike, padding: Any, *, mode: str = "zeros", value: float = 0.0) 
     padding: an integer, (vertical, horizontal), or ((top, bottom), (left, right)).
     mode: "zeros" fills with `value`; "edge" repeats the outermost pixel; "reflect" mirrors at it, without
     repeating it; "wrap" continues on the other side.
-    Raises ValueError for another mode or a negative padding, TypeError for one that is not an integer.
+    Raises ValueError for another mode or a negative padding, TypeError for one that is not an integer and for a value
+    that is not a number.
     """
     x = _at_least_two_axes(x)
     if mode not in _NUMPY_MODES:
@@ -89,7 +97,7 @@ def pad(x: ArrayLike, padding: Any, *, mode: str = "zeros", value: float = 0.0) 
         raise ValueError(f'mode={mode!r} needs pixels to repeat, but x has shape {x.shape}; use mode="zeros"')
     sides = [(0, 0)] * (x.ndim - 2) + sides
     if mode == "zeros":
-        return np.pad(x, sides, constant_values=value)
+        return np.pad(x, sides, constant_values=_as_pixel("value", value, x.dtype))
     return np.pad(x, sides, mode=_NUMPY_MODES[mode])
 
 
@@ -134,6 +142,15 @@ def _picture(image: ArrayLike) -> NDArray:
     if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
         raise ValueError(f"a picture must have shape (H, W) or (H, W, 3), but this one has shape {image.shape}")
     return image
+
+
+def _as_pixel(name: str, value: object, dtype: np.dtype) -> Any:
+    """A number that an array of this kind can hold. Raises TypeError for no number, ValueError for one that is cut."""
+    if not is_number(value):
+        raise TypeError(f"{name} must be a number, not {value!r} ({type(value).__name__})")
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        raise ValueError(f"{name} is {value!r}, but x holds {dtype}, {np.iinfo(dtype).min} to {np.iinfo(dtype).max}")
+    return value
 
 
 def _at_least_two_axes(x: ArrayLike) -> NDArray:

@@ -86,7 +86,7 @@ def relu_forward(x: NDArray) -> tuple[NDArray, NDArray]:
 
 def relu_backward(dout: NDArray, cache: NDArray) -> NDArray:
     """dx of `relu_forward`: dout where x was above zero, else 0 (also at x = 0, as in PyTorch)."""
-    return _like_out(dout, cache.shape, cache.dtype) * (cache > 0)
+    return np.where(cache > 0, _like_out(dout, cache.shape, cache.dtype), cache.dtype.type(0))
 
 
 def elementwise_forward(x: NDArray, function: Callable, derivative: Callable) -> tuple[NDArray, tuple]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import layers, pooling
+from cnn_course.arguments.floats import finite
 from cnn_course.arguments.integers import each, integer
 from cnn_course.array_engine.conv_arguments import Padding
 from cnn_course.files.whole_files import write_whole
@@ -164,7 +165,21 @@ def sgd_step(
     momentum: float = 0.0,
     weight_decay: float = 0.0,
 ) -> None:
-    """One step of SGD with momentum, in place, as `torch.optim.SGD`: v = momentum v + g + weight_decay w; w -= lr v."""
+    """One step of SGD with momentum, in place, as `torch.optim.SGD`: v = momentum v + g + weight_decay w; w -= lr v.
+
+    Raises ValueError, before anything is changed, for a name that is missing, for a gradient or a velocity of another
+    shape than its parameter, and for a rate that is not finite; TypeError for a rate that is no number.
+    """
+    for kind, rate in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
+        finite(kind, rate)
+    for name, w in parameters.items():
+        for kind, arrays in (("gradients", gradients), ("velocity", velocity)):
+            if name not in arrays:
+                raise ValueError(f"{kind} has no {name!r}; the parameters are {', '.join(parameters)}")
+            if np.shape(arrays[name]) != w.shape:
+                raise ValueError(
+                    f"{kind}[{name!r}] must have the shape of the parameter, {w.shape}, not {np.shape(arrays[name])}"
+                )
     for name, w in parameters.items():
         v = velocity[name]
         v *= momentum
@@ -216,8 +231,12 @@ def fit(
         if not 0 <= value < high:
             raise ValueError(f"{name} must be at least 0 and below {high}, not {value!r}")
     x, labels = _labelled("fit", x, labels)
-    val = None if val is None else _labelled("val", *val)
-    layers.check_labels(labels, len(x), net.forward(x[:1])[0].shape[1])  # before anything is changed
+    _check_classes(net, x, labels)  # before anything is changed
+    if val is not None:
+        if not isinstance(val, tuple | list) or len(val) != 2:
+            raise ValueError(f"val must be a pair (images, labels), not {type(val).__name__}")
+        val = _labelled("val", *val)
+        _check_classes(net, *val)
     rng = np.random.default_rng(seed)
     velocity = {name: np.zeros_like(w) for name, w in net.parameters.items()}
     rows, losses = [], []
@@ -254,8 +273,13 @@ def predict(net: Network, x: NDArray, *, batch_size: int = 64) -> NDArray:
 
 
 def accuracy(net: Network, x: NDArray, labels: ArrayLike) -> float:
-    """Share of the images whose most probable class is their label. Raises ValueError for no image."""
+    """Share of the images whose most probable class is their label.
+
+    Raises ValueError for no image and for a label that the network has no output for, TypeError for labels that are
+    not whole numbers.
+    """
     x, labels = _labelled("accuracy", x, labels)
+    _check_classes(net, x, labels)
     return float((predict(net, x).argmax(axis=1) == labels).mean())
 
 
@@ -264,6 +288,11 @@ def _labelled(who: str, x: NDArray, labels: ArrayLike) -> tuple[NDArray, NDArray
     if x.ndim < 2 or len(x) == 0 or labels.shape != x.shape[:1]:
         raise ValueError(f"{who} needs images and one label for each, but x is {x.shape} and the labels {labels.shape}")
     return x, labels
+
+
+def _check_classes(net: Network, x: NDArray, labels: NDArray) -> None:
+    """That the network takes such images, and has an output for every label."""
+    layers.check_labels(labels, len(x), net.forward(x[:1])[0].shape[1])
 
 
 def save(net: Network, path: Path | str) -> None:

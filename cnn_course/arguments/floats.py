@@ -1,6 +1,8 @@
 """Checks of numbers and of arrays of floats, shared by the rooms."""
 
+import math
 from numbers import Real
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,9 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 Number = float | np.integer | np.floating
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether `value` is one real number, of Python or of NumPy; True and False are none."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def finite(name: str, value: object) -> float:
+    """Return `value` as a float. Raises TypeError if it is not one number, ValueError if it is infinite or NaN."""
+    if not is_number(value):
+        raise TypeError(f"{name} must be a number, not {value!r} ({type(value).__name__})")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, not {value!r}")
+    return number
 
 
 def same_float(**arrays: ArrayLike) -> list[NDArray]:
