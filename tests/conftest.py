@@ -1,5 +1,6 @@
 """Settings and fixtures that tests share, and the table of how closely our NumPy agrees with its judges."""
 
+import gc
 import os
 
 import matplotlib
@@ -17,6 +18,17 @@ settings.load_profile("course")
 
 # What `make quick` leaves out, beside what a file or a test itself marks as slow.
 GRADING = ("test_grade_", "test_grading_", "test_pool.py", "test_postgresql", "test_provisioner")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Thousands of tests and all of torch are read, and none of it will be rubbish: looking takes half of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
@@ -38,6 +50,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Views whose static picture is empty, for tests of something else: drawing takes longer than all the rest."""
+    from cnn_course import visualize
+
+    monkeypatch.setattr(visualize, "png", lambda fig, **_: b"")
 
 
 @pytest.fixture(scope="module")

@@ -137,6 +137,7 @@ def save_with_room_for(size: int, path: Path) -> None:
         save(path, {"w": torch.ones(10 * size)})
 
 
+@pytest.mark.slow
 def test_no_room_leaves_the_checkpoint_before(tmp_path):
     save(tmp_path / "c", OLD)
     assert in_a_process(save_with_room_for, 2000, tmp_path / "c") == 0
@@ -169,6 +170,7 @@ def save_and_die(step: str, path: Path) -> None:
 STEPS = ("before mkstemp", "after mkstemp", "in write", "before fsync", "after fsync", "before chmod", "after chmod")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [OLD, None], ids=["second", "first"])
 def test_a_kill_in_each_step_of_a_write(tmp_path, before):
     for step in (*STEPS, "before replace", "after replace"):

@@ -31,7 +31,8 @@ def test_digits_are_scikit_learns_split_once_and_in_proportion():
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "word"), [("glyphs", (1, 28, 28), "not MNIST"), ("shapes", (3, 32, 32), "drawn")]
+    ("name", "shape", "word"),
+    [("glyphs", (1, 28, 28), "not MNIST"), pytest.param("shapes", (3, 32, 32), "drawn", marks=pytest.mark.slow)],
 )
 def test_drawn_sets(name, shape, word):
     data = load(name)

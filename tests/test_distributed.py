@@ -173,10 +173,12 @@ def two_members(fate: str, patience: float, ranks: tuple[int, ...] = (0, 1)) -> 
             process.join()
 
 
+@pytest.mark.slow
 def test_sums_and_what_the_first_has():
     assert two_members("stays", 200) == Group(0, 2, "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fate", "patience"), [("dies", 200), ("hangs", 3)])
 def test_a_lost_process_is_noticed(fate, patience):
     error = two_members(fate, patience)
@@ -184,6 +186,7 @@ def test_a_lost_process_is_noticed(fate, patience):
     assert "rank 0 of 2 waited for the others in vain" in str(error) and "Start all of them again" in str(error)
 
 
+@pytest.mark.slow
 def test_a_process_that_never_comes_is_noticed():
     error = two_members("stays", 1, ranks=(0,))
     assert isinstance(error, DistributedError), error

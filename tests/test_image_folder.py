@@ -131,6 +131,7 @@ def test_unreadable_folder(tmp_path, monkeypatch):
         load(tmp_path / "mine")
 
 
+@pytest.mark.slow
 @real_cifar10_jpeg
 def test_real_jpegs_load_from_the_data_root(tmp_path):
     """All are there, and a fiftieth of them is read: all 60,000 take twenty seconds."""

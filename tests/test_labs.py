@@ -15,7 +15,7 @@ from labs import running  # noqa: E402
 LABS = sorted(folder.name for folder in (running.LABS / "source").iterdir() if folder.is_dir())
 LAB = LABS[0]
 WRONG = {lab: importlib.import_module(f"labs.{lab[:5]}_wrong_answers").WRONG_ANSWERS for lab in LABS}
-SLOW = {lab: pytest.mark.slow for lab in LABS if lab[:5] in ("lab05", "lab06", "lab07")}  # they train
+SLOW = {lab: pytest.mark.slow for lab in LABS if lab[:5] > "lab01"}  # one shows that all works
 PLANTED = [
     pytest.param(lab, wrong, id=f"{lab[:5]}-{wrong.name}", marks=SLOW.get(lab, ()))
     for lab in LABS

@@ -94,6 +94,7 @@ def test_global_head_ignores_position_only_without_downsampling():
     assert (pooled[1] - pooled[0]).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOUR_NETS)
 def test_overfits_eight_images(name):
     rng = np.random.default_rng(0)

@@ -130,6 +130,7 @@ def test_the_paper_in_two_towers(agreement):
         assert weight.std().item() == pytest.approx(0.01, rel=0.05) and abs(weight.mean().item()) < 1e-3
 
 
+@pytest.mark.slow
 def test_overfits_eight_images():
     images = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
     data = type("Eight", (), {"images": images, "labels": np.arange(8)})

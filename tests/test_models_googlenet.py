@@ -208,6 +208,7 @@ def test_nin_logit_is_the_mean_of_its_map():
         torch.testing.assert_close(model(x), maps.mean(dim=(2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build", "size", "lr"), [(googlenet_cifar, 16, 0.01), (nin, 8, 0.001)])
 def test_overfits_eight_images(build, size, lr):
     rng = np.random.default_rng(0)

@@ -149,6 +149,7 @@ def test_state_dict_goes_over(build):
     assert torch.equal(one(x), two(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "size"), [(lenet5, 32), (lenet, 28), (lambda: lenet(10, 3, size=32, batch_norm=True), 32)]
 )

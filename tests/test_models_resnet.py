@@ -63,7 +63,9 @@ def test_shape_at_every_stage(name, expansion):
     }
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "resnet152" else ()) for name in PUBLISHED]
+)
 def test_logits_equal_torchvision(name, agreement):
     with torch.device("meta"):
         theirs, ours = getattr(torchvision.models, name)().eval(), getattr(resnet, name)().eval()
@@ -169,6 +171,7 @@ def test_residual_block_that_adds_nothing_is_the_identity():
     assert not plain(x).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residual", [True, False])
 def test_overfits_eight_images(residual):
     torch.manual_seed(0)

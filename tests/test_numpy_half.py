@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import grimp
+import pytest
 from without_torch import BARRED, CALLS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +35,7 @@ def test_every_module_that_needs_no_torch_has_a_call_and_stands_in_the_contract(
     assert uncovered == set()
 
 
+@pytest.mark.slow
 def test_every_module_works_where_torch_cannot_be_imported():
     script = Path(__file__).with_name("without_torch.py")
     done = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True)

@@ -54,7 +54,7 @@ def test_drawn_stacks_against_the_recurrence(drawn):
     ("name", "size", "field"),
     [
         ("alexnet", 256, 195),
-        ("vgg16", 256, 212),
+        pytest.param("vgg16", 256, 212, marks=pytest.mark.slow),
         ("resnet18", 512, 435),
         ("resnet50", 512, 427),
         ("googlenet", 448, 379),

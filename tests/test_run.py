@@ -54,6 +54,7 @@ def read(path):
     return nbformat.read(path, as_version=4)
 
 
+@pytest.mark.slow
 def test_a_table_with_headline_and_an_unchanged_repository(clone, capsys):
     before = (clone / "lectures" / "01_good.ipynb").read_bytes()
     assert cli.main(["run", "1"]) == 0
@@ -64,6 +65,7 @@ def test_a_table_with_headline_and_an_unchanged_repository(clone, capsys):
     assert sorted(os.listdir(clone / "lectures")) == ["01_good.ipynb", "02_bad.ipynb"]
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_named_and_the_others_run(clone, capsys):
     assert cli.main(["run", "2", "1", "--output", str(clone / "out")]) == 1
     out, err = capsys.readouterr()
@@ -76,12 +78,14 @@ def test_a_failing_cell_is_named_and_the_others_run(clone, capsys):
     assert [cell.execution_count for cell in copy.cells if cell.cell_type == "code"] == [1, 2, None]
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_named(clone, capsys):
     write(clone, "03_dies", notebook(code("import os\nos._exit(1)", "gone")))
     assert cli.main(["run", "3"]) == 1
     assert "03_dies.ipynb failed in cell gone: import os\n    the kernel died" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_parameters_go_through_papermill(clone, capsys):
     assert cli.main(["run", "1", "-p", "EPOCHS=3", "-p", "DATASET=mnist", "--output", str(clone / "out")]) == 0
     assert "3 epochs of mnist" in capsys.readouterr().out
@@ -135,6 +139,7 @@ def test_a_parameters_cell_that_is_not_python_is_named(clone, capsys):
     assert err.startswith("cnn-course: the") and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_save_is_tidy_and_the_second_save_changes_nothing(clone, capsys):
     path = clone / "lectures" / "01_good.ipynb"
     assert cli.main(["run", "1", "--save"]) == 0
@@ -154,6 +159,7 @@ def test_save_is_tidy_and_the_second_save_changes_nothing(clone, capsys):
     assert all("execution" not in cell.metadata for cell in saved.cells)
 
 
+@pytest.mark.slow
 def test_save_leaves_a_failing_lecture_alone(clone, capsys):
     path = clone / "lectures" / "02_bad.ipynb"
     before = path.read_bytes()
@@ -162,6 +168,7 @@ def test_save_leaves_a_failing_lecture_alone(clone, capsys):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_save_does_not_overwrite_a_lecture_edited_meanwhile(clone, monkeypatch, capsys):
     path = clone / "lectures" / "01_good.ipynb"
 

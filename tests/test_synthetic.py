@@ -163,6 +163,7 @@ def test_glyphs_look_like_mnist():
     assert (images.max(axis=(1, 2, 3)) > 0.85).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_while_fonts_are_read():
     code = "from cnn_course.synthetic import glyphs; glyphs(1, 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)

@@ -151,6 +151,7 @@ def test_bars_mean_number_and_seeds(ax):
         visualize.bars(ax, {})
 
 
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # with the course's style, for the same reason
 def test_show_refuses_a_title_that_is_cut_off():
     fig, ax = plt.subplots(figsize=(2, 2))
     ax.set_title("a title that is far too long for a figure of two inches")

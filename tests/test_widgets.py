@@ -221,7 +221,7 @@ def test_stepping_window_refuses(x, w, options, message):
 
 
 @pytest.fixture
-def designer():
+def designer(undrawn):
     return widgets.kernel_designer(size=(48, 48))
 
 

@@ -104,6 +104,7 @@ def test_an_empty_canvas_says_so():
     assert answer["summary"].startswith("Nothing is drawn, and the network answers all the same.")
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -128,6 +129,7 @@ def test_a_bad_value_keeps_the_last_picture_and_the_view_lives(changed, message)
     assert widget.error == ""
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

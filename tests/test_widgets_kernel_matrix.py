@@ -87,6 +87,7 @@ def test_the_stored_picture_stays():
     assert view._repr_mimebundle_()[0]["image/png"] == stored
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("cells", [[1, 2], [1, 2, "3"], [1, 2, float("nan")], [1, 2, None], [], [True, 1, 1]])
 def test_bad_cells_give_one_message_and_the_view_lives(cells):
     view = widgets.kernel_matrix()

@@ -72,6 +72,7 @@ def test_setting_values_computes_anew_and_the_stored_picture_stays():
     assert view._repr_mimebundle_()[0]["image/png"] == stored
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
