@@ -304,9 +304,11 @@ def test_training_monitor_draws_while_the_kernel_is_busy(shown):
     )
     assert not page.evaluate("window.cnnRan")  # the cell still runs
     assert "to go" in root.get_by_role("status").inner_text()
-    early = root.locator("canvas").first.screenshot()
+    # Asked of the canvas itself: a screenshot waits until it stands still, and meanwhile JupyterLab may put up another.
+    drawn = "canvas => canvas.toDataURL()"
+    early = root.locator("canvas").first.evaluate(drawn)
     root.get_by_text("6 of 6 epochs: the training is over.").wait_for()
-    assert root.locator("canvas").first.screenshot() != early
+    assert root.locator("canvas").first.evaluate(drawn) != early
     page.wait_for_function("window.cnnRan")  # at its end JupyterLab moves the focus
     root.locator("canvas").nth(1).press("ArrowLeft")
     root.get_by_text("epoch 5: training").first.wait_for()

@@ -46,7 +46,7 @@ class Pool:
             try:
                 result = worker.ask(task, self._seconds)
             except BaseException as error:
-                self._drop(worker)
+                self._drop(worker, at_once=isinstance(error, TimeoutError))  # what hangs does not hear that it is over
                 if isinstance(error, (EOFError, OSError)) and not self._closed:
                     continue
                 raise
@@ -83,12 +83,12 @@ class Pool:
             self._all.append(worker)
             return worker
 
-    def _drop(self, worker: _Worker) -> None:
+    def _drop(self, worker: _Worker, at_once: bool) -> None:
         with self._lock:
             if worker not in self._all:  # `close` ends it
                 return
             self._all.remove(worker)
-        worker.end()
+        worker.end(at_once)
 
 
 class _Worker:
@@ -118,11 +118,11 @@ class _Worker:
             raise TimeoutError(f"no result after {seconds:g} seconds")
         return self._pipe.recv()[0]
 
-    def end(self) -> None:
+    def end(self, at_once: bool = False) -> None:
         with contextlib.suppress(OSError):  # an idle worker ends by itself, and what it had started with it
             self._ours.shutdown(socket.SHUT_RDWR)
         try:
-            self._process.wait(5)
+            self._process.wait(0 if at_once else 5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
