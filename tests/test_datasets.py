@@ -30,9 +30,9 @@ def test_digits_are_scikit_learns_split_once_and_in_proportion():
     assert sha256(data.test.images.tobytes())[:16] == "357d9559fa98d004"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "shape", "word"),
-    [("glyphs", (1, 28, 28), "not MNIST"), pytest.param("shapes", (3, 32, 32), "drawn", marks=pytest.mark.slow)],
+    ("name", "shape", "word"), [("glyphs", (1, 28, 28), "not MNIST"), ("shapes", (3, 32, 32), "drawn")]
 )
 def test_drawn_sets(name, shape, word):
     data = load(name)

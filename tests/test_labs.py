@@ -225,6 +225,7 @@ def test_notebooks_are_stored_without_outputs_and_with_stable_ids(master, releas
                 assert cell.outputs == [] and cell.execution_count is None
 
 
+@pytest.mark.slow
 def test_committed_releases_equal_a_rebuild_from_anywhere(tmp_path):
     course = tmp_path / "some where" / "labs"
     shutil.copytree(running.LABS, course, ignore=shutil.ignore_patterns("release", "gradebook.db", ".*"))
@@ -236,6 +237,7 @@ def test_committed_releases_equal_a_rebuild_from_anywhere(tmp_path):
     assert not any(release.build(course).values())
 
 
+@pytest.mark.slow
 def test_release_follows_its_masters(tmp_path):
     course = tmp_path / "labs"
     shutil.copytree(running.LABS, course, ignore=shutil.ignore_patterns("gradebook.db", ".*"))
@@ -262,6 +264,7 @@ def test_a_broken_master_leaves_the_old_release(tmp_path, capsys):
     assert (course / "release" / LAB / f"{LAB}.ipynb").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch):
     course = tmp_path / "labs"
     shutil.copytree(running.LABS, course, ignore=shutil.ignore_patterns("gradebook.db", ".*"))

@@ -102,6 +102,7 @@ def test_response_norm_is_the_papers_formula():
     torch.testing.assert_close(response_norm()(x), lrn_by_hand(x))
 
 
+@pytest.mark.slow
 def test_the_paper_in_two_towers(agreement):
     """Every grouped layer as two layers, one per graphics card; conv3 and the fully connected layers see both."""
     torch.manual_seed(0)

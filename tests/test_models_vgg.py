@@ -58,7 +58,8 @@ def test_multiply_adds():
     assert sum(row.macs for row in table.rows if row.macs) == 15_470_264_320
 
 
-@pytest.mark.parametrize(("depth", "batch_norm"), [(11, False), pytest.param(16, True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("depth", "batch_norm"), [(11, False), (16, True)])
 def test_logits_are_torchvisions_with_its_weights(depth, batch_norm, record_property):
     # Neither draws its 130 million weights: a cheap pattern of the right size goes into both, so that a test costs a
     # second. What differs between the two is the order and the names, and that is what is compared.

@@ -56,7 +56,7 @@ def test_drawn_stacks_against_the_recurrence(drawn):
         ("alexnet", 256, 195),
         pytest.param("vgg16", 256, 212, marks=pytest.mark.slow),
         ("resnet18", 512, 435),
-        ("resnet50", 512, 427),
+        pytest.param("resnet50", 512, 427, marks=pytest.mark.slow),
         ("googlenet", 448, 379),
     ],
 )
