@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--student-pattern", metavar="RE", help="where the student's name stands in its file names")
     parser.add_argument("--db", metavar="URL", help="gradebook (default: gradebook.db in the course folder)")
     parser.add_argument("--workers", type=int, metavar="N", help="at the same time (default: one for each core)")
-    parser.add_argument("--seconds", type=float, default=300, metavar="S", help="for one submission (default: 300)")
+    parser.add_argument("--seconds", type=float, metavar="S", help="for one submission (default: 300)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the hidden inputs (default: drawn once for a lab)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of a Dask scheduler")
     parser.add_argument("--report", action="store_true", help="write the class view, reports/LAB.html")
@@ -37,12 +37,14 @@ def grade(args: argparse.Namespace) -> int:
     from cnn_course.grading.classroom.gradebook import marks_of
     from cnn_course.grading.classroom.report import write_report
     from cnn_course.grading.classroom.results import Results
+    from cnn_course.grading.judging.judge import SUBMISSION_SECONDS
     from cnn_course.grading.lab import Lab
 
     if args.workers is not None and args.workers < 1:
         raise UsageError(f"--workers must be at least 1, got {args.workers}")
-    if not 1 <= args.seconds <= 86_400:
-        raise UsageError(f"--seconds must be from 1 to 86400, got {args.seconds:g}")
+    seconds = SUBMISSION_SECONDS if args.seconds is None else args.seconds
+    if not 1 <= seconds <= 86_400:
+        raise UsageError(f"--seconds must be from 1 to 86400, got {seconds:g}")
     lab = Lab.find(args.course or repository() / "labs", args.lab)
     if args.unsafe_no_sandbox:
         print("No sandbox: each submission can read and change whatever you can.", file=sys.stderr)
@@ -52,7 +54,7 @@ def grade(args: argparse.Namespace) -> int:
         pattern=args.student_pattern or collect.PATTERN,
         db=args.db,
         workers=args.workers,
-        seconds=args.seconds,
+        seconds=seconds,
         seed=args.seed,
         sandboxed=not args.unsafe_no_sandbox,
         scheduler=args.scheduler,

@@ -1,12 +1,12 @@
 // Click a unit: the image made for it, the images that excite it most, and what it sees of them. Python made every
 // picture beforehand; the browser only cuts them out.
 
-const TILE = 44, GAP = 4, BIG = 84, PER_ROW = 8;
+const TILE = 44, GAP = 4, BIG = 84;
 
 function render({ model, el }) {
   const root = makeRoot(el, "unit-browser", "Units and what excites them");
   const [height, width] = model.get("size");
-  const layers = model.get("layers");
+  const layers = model.get("layers"), PER_ROW = model.get("per_row");
   let [layer, unit] = model.get("chosen");
   let sprites = [], pool = null;
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 COLUMNS = 16  # of the pictures that the browser cuts its tiles from
+PER_ROW = 8  # units side by side, here and in the browser
 MOST = 64  # units of a layer that are shown
 
 
@@ -31,6 +32,7 @@ class UnitBrowser(StaticFirst):
     alt = traitlets.Unicode().tag(sync=True)
     size: traitlets.List[Any] = traitlets.List().tag(sync=True)
     columns = traitlets.Int(COLUMNS).tag(sync=True)
+    per_row = traitlets.Int(PER_ROW).tag(sync=True)
     layers: traitlets.List[Any] = traitlets.List().tag(sync=True)
     sprites = traitlets.List(traitlets.Bytes()).tag(sync=True)  # maximised images, one sprite for each layer
     pool = traitlets.Bytes().tag(sync=True)  # every image that excites some unit, once
@@ -117,10 +119,10 @@ def _static(shown: dict[str, NDArray], layers: list, chosen: Sequence[int]) -> b
         fig = Figure(figsize=(6.4, 2.1))
         left, right = fig.subfigures(1, 2, squeeze=False, width_ratios=[1.25, 2])[0]
         ax = left.subplots()
-        visualize.image_grid(ax, best, columns=8, title=f"{layer['name']}: {len(best)} units")
+        visualize.image_grid(ax, best, columns=PER_ROW, title=f"{layer['name']}: {len(best)} units")
         height, width = best.shape[2:]
         step = [n + max(1, width // 10) for n in (height, width)]
-        corner = (unit % 8 * step[1] - 1, unit // 8 * step[0] - 1)
+        corner = (unit % PER_ROW * step[1] - 1, unit // PER_ROW * step[0] - 1)
         ax.add_patch(Rectangle(corner, width + 1, height + 1, fill=False, edgecolor=colours.WINDOW, linewidth=2.5))
         axes = right.subplots(2, len(top), squeeze=False)
         for column, entry in enumerate(top):
