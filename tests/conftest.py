@@ -53,11 +53,12 @@ def one_thread():
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Views whose static picture is empty, for tests of something else: drawing takes longer than all the rest."""
+def undrawn(request, monkeypatch):
+    """Views whose static picture is empty: drawing takes longer than all the rest. Not in tests marked `drawn`."""
     from cnn_course import visualize
 
-    monkeypatch.setattr(visualize, "png", lambda fig, **_: b"")
+    if request.node.get_closest_marker("drawn") is None:
+        monkeypatch.setattr(visualize, "png", lambda fig, **_: b"")
 
 
 @pytest.fixture(scope="module")

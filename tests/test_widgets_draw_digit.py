@@ -8,6 +8,8 @@ from cnn_course import widgets
 from cnn_course.appearance.live import WIDGET_VIEW
 from cnn_course.data_sources.strokes import like_mnist
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 EXAMPLES = np.zeros((3, 28, 28), np.uint8)
 EXAMPLES[0, 4:24, 12:15] = 255
 EXAMPLES[1, 10:18, 4:24] = 200
@@ -44,6 +46,7 @@ def centre(image):
     return float((rows * image).sum() / image.sum()), float((columns * image).sum() / image.sum())
 
 
+@pytest.mark.drawn
 def test_bundle_holds_picture_text_and_live_view():
     data, metadata = view()._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain", WIDGET_VIEW}
@@ -104,7 +107,6 @@ def test_an_empty_canvas_says_so():
     assert answer["summary"].startswith("Nothing is drawn, and the network answers all the same.")
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -129,7 +131,6 @@ def test_a_bad_value_keeps_the_last_picture_and_the_view_lives(changed, message)
     assert widget.error == ""
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

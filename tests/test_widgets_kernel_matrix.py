@@ -8,6 +8,8 @@ from PIL import Image
 from cnn_course import convolution, toeplitz, widgets
 from cnn_course.appearance.live import WIDGET_VIEW
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 VIEWS = {
     "1-D": lambda: widgets.kernel_matrix(),
     "ring": lambda: widgets.kernel_matrix([0.5, 1, -0.25, 0, 2], 9, border="circular"),
@@ -20,6 +22,7 @@ def make(request):
     return request.param
 
 
+@pytest.mark.drawn
 def test_bundle_holds_picture_text_and_live_view(make):
     data, metadata = make()._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain", WIDGET_VIEW}
@@ -28,6 +31,7 @@ def test_bundle_holds_picture_text_and_live_view(make):
     assert 500 <= width <= 900 and height <= 600 and len(data["image/png"]) < 60_000
 
 
+@pytest.mark.drawn
 def test_static_part_is_the_same_on_every_run(make):
     (first, _), (second, _) = make()._repr_mimebundle_(), make()._repr_mimebundle_()
     assert first.pop(WIDGET_VIEW) != second.pop(WIDGET_VIEW)
@@ -80,6 +84,7 @@ def test_the_distance_on_a_torus_is_that_of_the_torus():
     assert view.summary.endswith("circulant matrix: 0.000.")
 
 
+@pytest.mark.drawn
 def test_the_stored_picture_stays():
     view = widgets.kernel_matrix()
     stored = view._repr_mimebundle_()[0]["image/png"]
@@ -87,7 +92,6 @@ def test_the_stored_picture_stays():
     assert view._repr_mimebundle_()[0]["image/png"] == stored
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("cells", [[1, 2], [1, 2, "3"], [1, 2, float("nan")], [1, 2, None], [], [True, 1, 1]])
 def test_bad_cells_give_one_message_and_the_view_lives(cells):
     view = widgets.kernel_matrix()

@@ -10,6 +10,8 @@ from PIL import Image
 from cnn_course import widgets
 from cnn_course.appearance.live import WIDGET_VIEW
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 PLAYGROUND = widgets.shape_playground(channels=4)  # one for all drawn cases: its stored picture takes time
 
 
@@ -64,6 +66,7 @@ def test_counts_are_those_of_torch(size, kernel, stride, padding, dilation, grou
     np.testing.assert_array_equal(np.outer(uses, uses), x.grad[0, 0].numpy())
 
 
+@pytest.mark.drawn
 def test_setting_values_computes_anew_and_the_stored_picture_stays():
     view = widgets.shape_playground()
     stored = view._repr_mimebundle_()[0]["image/png"]
@@ -72,7 +75,6 @@ def test_setting_values_computes_anew_and_the_stored_picture_stays():
     assert view._repr_mimebundle_()[0]["image/png"] == stored
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -112,6 +114,7 @@ def test_own_numbers_get_a_place_among_the_controls():
     assert 5 in specs["channels"]["options"] and 20 in specs["filters"]["options"]
 
 
+@pytest.mark.drawn
 def test_bundle_is_a_picture_with_words_and_the_same_on_every_run(monkeypatch):
     (first, meta), (second, _) = (widgets.shape_playground()._repr_mimebundle_() for _ in range(2))
     assert first.pop(WIDGET_VIEW) != second.pop(WIDGET_VIEW) and first == second

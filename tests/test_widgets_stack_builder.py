@@ -10,12 +10,15 @@ from cnn_course.appearance.live import WIDGET_VIEW
 from cnn_course.stacks import Conv, Pool
 from cnn_course.widgets.stack_builder import BLOCKS, STACKS
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def builder():
     return widgets.stack_builder()
 
 
+@pytest.mark.drawn
 def test_bundle_holds_picture_text_and_live_view(builder):
     data, metadata = builder._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain", WIDGET_VIEW}
@@ -24,6 +27,7 @@ def test_bundle_holds_picture_text_and_live_view(builder):
     assert 500 <= width <= 900 and height <= 600 and len(data["image/png"]) < 60_000
 
 
+@pytest.mark.drawn
 def test_static_part_is_the_same_on_every_run_and_stays(builder, monkeypatch):
     before = builder.static_bundle()
     builder.layers = ["conv 7×7"]
