@@ -56,8 +56,8 @@ def test_convolution_benchmark(run, tmp_path):
 def test_numpy_cnn_benchmark(run, tmp_path):
     """Its output has the promised form. No time is checked: that would depend on the machine."""
     file = tmp_path / "ratios.json"
-    said = run("numpy_cnn", "--tiny", "--repeat", 2, "--threads", 1, "--json", file)
-    assert "threads: NumPy 1, PyTorch 1; 2 rounds" in said
+    said = run("numpy_cnn", "--tiny", "--repeat", 3, "--threads", 1, "--json", file)  # so that a median is no mean
+    assert "threads: NumPy 1, PyTorch 1; 3 rounds" in said
     results = json.loads(file.read_text())
     assert [step["what"] for step in results["steps"]] == ["forward + backward", "forward + backward + SGD"]
     names = [layer["layer"] for layer in results["layers"]]
@@ -66,8 +66,8 @@ def test_numpy_cnn_benchmark(run, tmp_path):
     for found in (*results["steps"], *results["layers"], results["loops"]):
         assert min(found["ms"].values()) > 0
         assert 0 < found["middle_half"][0] <= found["middle_half"][1]
-    assert results["loops"]["ratio"] > 1  # about 10; upside down it would be a tenth
-    assert results["loops"]["per_image_ratio"] > 0
+    assert results["loops"]["ratio"] > 5  # about 10; upside down it would be a tenth
+    assert results["loops"]["per_image_ratio"] > results["loops"]["ratio"]  # many images share NumPy's overhead
 
 
 def test_training_benchmark(run, tmp_path):

@@ -7,6 +7,9 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cnn_course.arguments.arrays import array
+from cnn_course.arguments.shown import brief, shown
+
 # What a type checker takes for a number: an int is a float to it, an np.int64 is not.
 Number = float | np.integer | np.floating
 
@@ -16,24 +19,41 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def finite(name: str, value: object) -> float:
-    """Return `value` as a float. Raises TypeError if it is not one number, ValueError if it is infinite or NaN."""
+def finite(
+    name: str, value: object, *, least: float | None = None, most: float | None = None, above: float | None = None
+) -> float:
+    """Return `value` as a float.
+
+    Raises TypeError if it is not one number, ValueError if it is infinite or NaN, below `least`, not above `above`, or
+    larger than `most`.
+    """
+    limits = {"at least": least, "above": above, "at most": most}
+    bounds = [f"{word} {limit:g}" for word, limit in limits.items() if limit is not None]
+    allowed = ", ".join(["a finite number", " and ".join(bounds)]) if bounds else "a finite number"
     if not is_number(value):
-        raise TypeError(f"{name} must be a number, not {value!r} ({type(value).__name__})")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be a finite number, not {value!r}")
+        raise TypeError(f"{name} must be {allowed}, not {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:  # 10**400
+        number = math.inf
+    if not (
+        math.isfinite(number)
+        and (least is None or number >= least)
+        and (above is None or number > above)
+        and (most is None or number <= most)
+    ):
+        raise ValueError(f"{name} must be {allowed}, not {brief(value)}")
     return number
 
 
 def same_float(**arrays: ArrayLike) -> list[NDArray]:
-    """The arrays as float32 if all of them are, else as float64. Raises TypeError for any other kind of number."""
-    found = {name: np.asarray(array) for name, array in arrays.items()}
-    for name, array in found.items():
-        if array.dtype.kind not in "bui" and array.dtype.type not in (np.float32, np.float64):
+    """The arrays as float32 if all of them are, else as float64. Raises as `array` does, and for any other float."""
+    found = {name: array(name, value) for name, value in arrays.items()}
+    for name, each in found.items():
+        if each.dtype.kind == "f" and each.dtype.type not in (np.float32, np.float64):
             raise TypeError(
-                f"{name} has dtype {array.dtype}; float32 and float64 are allowed, and integers and booleans, which "
+                f"{name} has dtype {each.dtype}; float32 and float64 are allowed, and integers and booleans, which "
                 f"become float64: convert it first, for example {name}.astype(np.float32)"
             )
-    all_float32 = all(array.dtype.type is np.float32 for array in found.values())
-    return [array.astype(np.float32 if all_float32 else np.float64, copy=False) for array in found.values()]
+    all_float32 = all(each.dtype.type is np.float32 for each in found.values())
+    return [each.astype(np.float32 if all_float32 else np.float64, copy=False) for each in found.values()]

@@ -26,7 +26,7 @@ def forbid(*names: str, but: Sequence[str] = ()) -> None:
     """From now on no tested function, except those named in `but`, may use these modules, functions or methods.
 
     `forbid("torch", "convolve")` looks for names, attributes and imports in the source of the function, and for what
-    could hide them. A lab says so in its first cell, after its imports.
+    could hide them. A lab says so in its setup cell (the first with code), after its imports.
     """
     state = run_state.current()
     state.forbidden.update(dict.fromkeys(names, frozenset(but)))

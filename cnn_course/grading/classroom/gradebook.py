@@ -110,7 +110,7 @@ class Marks:
             )
         return sorted(found, key=lambda row: row["student"])
 
-    def export(self, file: Path, columns: Sequence[str] = ("student", "score", "max_score")) -> int:
+    def export(self, file: Path, columns: Sequence[str] = ("student", "score")) -> int:
         """Write a CSV file for a learning platform, in one step; returns the number of students.
 
         columns: from COLUMNS, in that order; "Name=column" gives the head that the platform wants. A text that a
