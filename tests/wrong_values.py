@@ -331,12 +331,14 @@ def parameters_of(function):
 
 @functools.cache
 def good_calls():
-    """{name: factory of the arguments}, from the three files."""
+    """{name: factory of the arguments}."""
+    import good_calls_networks
     import good_calls_numpy
-    import good_calls_torch
-    import good_calls_views
+    import good_calls_pictures
+    import good_calls_training
 
-    return {**good_calls_numpy.CALLS, **good_calls_torch.CALLS, **good_calls_views.CALLS}
+    files = (good_calls_numpy, good_calls_pictures, good_calls_training, good_calls_networks)
+    return {name: factory for file in files for name, factory in file.CALLS.items()}
 
 
 def good(name, folder):

@@ -1,4 +1,4 @@
-"""One right call of every public function of the torch half, for `wrong_values`: {name: () -> arguments}."""
+"""One right call of every public function about training and its files, for `wrong_values`: {name: () -> arguments}."""
 
 import numpy as np
 

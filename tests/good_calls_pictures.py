@@ -1,0 +1,10 @@
+"""One right call of every public function about pictures: images, filters, data, figures, views, for `wrong_values`: {name: () -> arguments}."""
+
+import numpy as np
+
+
+def numbers(*shape):
+    return np.random.default_rng(sum(shape)).standard_normal(shape)
+
+
+CALLS = {}
