@@ -1,4 +1,7 @@
-"""One right call of every public function that builds a network or looks into one, for `wrong_values`: {name: () -> arguments}."""
+"""One right call of every public function that builds a network or looks into one, for `wrong_values`.
+
+{name: () -> arguments}
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""One right call of every public function about pictures: images, filters, data, figures, views, for `wrong_values`: {name: () -> arguments}."""
+"""One right call of every public function about images, filters, data, figures and views, for `wrong_values`.
+
+{name: () -> arguments}
+"""
 
 import numpy as np
 
