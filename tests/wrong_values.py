@@ -419,6 +419,7 @@ def main():
         print(f"no right call of {name}")
     counts = {name: Counter() for name in wanted if name in good_calls()}
     if asked.draws:
+        print(f"seed {asked.seed}", flush=True)
         rng, order = np.random.default_rng(asked.seed), [n for n in counts if parameters_of(wanted[n])]
         for _ in range(asked.draws):
             name = order[rng.integers(len(order))]
@@ -438,7 +439,8 @@ def main():
         if wrong:
             print(f"{sum(wrong.values()):5d} of {found.total():5d}  {name}: {wrong}")
     print(f"{total.total()} calls of {len(counts)} functions: {dict(total)}")
+    return int(bool(total.keys() - RIGHT))
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
