@@ -15,7 +15,9 @@ def affordable(name: str, value: Any, numbers: int, *, itemsize: int = 8) -> Non
     numbers: how many they hold in all; itemsize: bytes of each.
     """
     if numbers * itemsize > MOST_BYTES:
+        gibibytes = -(numbers * itemsize // -(2**30))
+        much = f"{gibibytes:,} GiB" if gibibytes < 10**12 else "more than all memory in the world"  # 10**400
         raise ValueError(
-            f"{name} is too large: with {shown(value)} the arrays would take {numbers * itemsize / 2**30:,.0f} GiB, "
-            f"and at most {MOST_BYTES // 2**30} are allowed, so that an ordinary machine survives"
+            f"{name} is too large: with {shown(value)} the arrays would take {much}, and at most "
+            f"{MOST_BYTES // 2**30} GiB are allowed, so that an ordinary machine survives"
         )
