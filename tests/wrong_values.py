@@ -77,11 +77,17 @@ def _callables(name, thing):
 
     if issubclass(thing, StaticFirst):  # made by the function that is named as it is
         return {}
+    from torch import nn
+
     methods = {
         f"{name}.{key}": getattr(thing, key)
         for key, value in vars(thing).items()
         if not key.startswith("_") and isinstance(value, types.FunctionType | staticmethod | classmethod)
     }
+    if issubclass(thing, nn.Module):  # called by torch, in whose words it fails
+        methods.pop(f"{name}.forward", None)
+    if issubclass(thing, tuple):  # a NamedTuple only packs what a function gives
+        return methods
     return {name: thing} | methods
 
 
