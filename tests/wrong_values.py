@@ -33,6 +33,7 @@ import matplotlib
 import numpy as np
 
 import cnn_course
+from cnn_course.arguments.shown import brief
 from cnn_course.errors import CourseError
 
 # Machinery behind the public modules: what these are given, a public function has checked.
@@ -303,13 +304,13 @@ def outcome(function, arguments, changed):
         verdict, words = "accepted", ""
         given = {name: arguments[name] for name in changed}
         if misfits:
-            verdict, words = "meaningless", f"takes it, and gives {result!r:.80}"
+            verdict, words = "meaningless", f"takes it, and gives {brief(result)}"
         elif not not_finite(given) and not any(
             isinstance(v, list | tuple) and "nan" in repr(v) for v in given.values()
         ):
             huge = any(isinstance(v, int | float) and abs(v) > 1e100 for v in given.values())
             if not_finite(result) and not huge:
-                verdict, words = "meaningless", f"gives {result!r:.80}"
+                verdict, words = "meaningless", f"gives {brief(result)}"
     if verdict != "accepted":
         for name, array in before.items():
             if name in arguments and not np.array_equal(arguments[name], array, equal_nan=array.dtype.kind == "f"):
