@@ -57,12 +57,17 @@ def same(a, b):
     return type(a) is type(b) and (a == b or (a != a and b != b))
 
 
+def within(seconds):
+    end = time.monotonic() + seconds
+    return lambda: end - time.monotonic()
+
+
 def across(message, arrays=()):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         sender = threading.Thread(target=wire.send, args=(ours, message, arrays))
         sender.start()
-        got = wire.receive(theirs, 10)
+        got = wire.receive(theirs, within(10))
         sender.join()
     return got
 
@@ -83,7 +88,7 @@ def received(data, seconds=5.0, shut=True):
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            return wire.receive(theirs, seconds)
+            return wire.receive(theirs, within(seconds))
         finally:
             theirs.close()
             writer.join()

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -17,9 +15,10 @@ from dataclasses import dataclass, field
 
 import nbformat
 
-from cnn_course.errors import CheckFailed, SandboxError
+from cnn_course.errors import CheckFailed, GradeError, SandboxError
 from cnn_course.grading import run_state
-from cnn_course.grading.judging.student import Student
+from cnn_course.grading.judging.clock import MOST_WAITING
+from cnn_course.grading.judging.student import OVER, Student
 from cnn_course.grading.judging.submission import Submission
 from cnn_course.grading.lab import (
     TEXT_STUB,
@@ -31,9 +30,12 @@ from cnn_course.grading.lab import (
     settings,
     setup_of,
 )
+from cnn_course.grading.sandbox.alarm import alarm
 from cnn_course.grading.sandbox.cold_host import AnyHost, open_host
+from cnn_course.grading.sandbox.warm_host import START_SECONDS
 
 SUBMISSION_SECONDS = 300.0
+_TRIES = 2  # of one submission, where the first host is lost
 _LONGEST_MESSAGE = 4000
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -62,6 +64,11 @@ class Grade:
         return sum(cell.points or 0.0 for cell in self.cells)
 
 
+def longest(seconds: float) -> float:
+    """How long a `Judge` that is given `seconds` for a submission may take for it: what waits for one waits as long."""
+    return _TRIES * (seconds * (1 + MOST_WAITING) + 2 * START_SECONDS)
+
+
 class Judge:
     """Grades the submissions of one lab, one after the other, in a host that stays warm. It belongs to one thread.
 
@@ -75,11 +82,12 @@ class Judge:
 
     def __call__(self, submission: Submission) -> Grade:
         """The verdict on one submission. A host that has ended is replaced, once; then it raises SandboxError."""
-        try:
-            return self._grade(submission)
-        except SandboxError:
-            self.close()
-            return self._grade(submission)
+        for _ in range(_TRIES - 1):
+            try:
+                return self._grade(submission)
+            except SandboxError:
+                self.close()
+        return self._grade(submission)
 
     def _grade(self, submission: Submission) -> Grade:
         master = self._lab.master
@@ -110,19 +118,20 @@ def grade(
     """Run the master's setup and test cells on the submission's functions.
 
     seed: of the inputs that hidden tests draw. seconds: for the whole submission; calls after that fail.
-    Raises SandboxError if no process for the student's code can be had: that is nobody's mark.
+    Raises SandboxError if no process for the student's code can be had, GradeError if the master's own setup fails:
+    that is nobody's mark.
     """
     start = time.monotonic()
     functions = functions_of(master)
     answers = {name: submission.answers.get(name, "") for name in functions}
-    student = Student(host, setup_of(master), answers, functions, start + seconds)
+    student = Student(host, setup_of(master), answers, functions, seconds)
     names: dict[str, object] = {"__name__": "__main__"}
     grades = []
     try:
         with run_state.fresh(seed), _quiet():
             for cell in master.cells:
                 if is_setup(cell):
-                    exec(compile(cell.source, "<setup>", "exec"), names)
+                    _set_up(cell, names)
             with contextlib.suppress(TimeoutError):  # then functions are missing, and each test says so
                 student.start()
             for cell in master.cells:
@@ -130,7 +139,7 @@ def grade(
                     for known in (name for found in functions.values() for name in found):
                         names.pop(known, None)
                     names.update(student.stubs())
-                    grades.append(_run(cell, names, student, functions, start + seconds))
+                    grades.append(_run(cell, names, student, functions))
                     if student.lost is not None:
                         raise student.lost
                 elif is_graded(cell):
@@ -141,13 +150,18 @@ def grade(
     return Grade(grades, notes, time.monotonic() - start)
 
 
-def _run(
-    cell: nbformat.NotebookNode, names: dict, student: Student, functions: dict[str, list[str]], deadline: float
-) -> CellGrade:
+def _set_up(cell: nbformat.NotebookNode, names: dict) -> None:
+    try:
+        exec(compile(cell.source, "<setup>", "exec"), names)
+    except Exception as error:
+        raise GradeError(f"the lab's first cell fails here: {type(error).__name__}: {error}") from error
+
+
+def _run(cell: nbformat.NotebookNode, names: dict, student: Student, functions: dict[str, list[str]]) -> CellGrade:
     """Execute one test cell."""
     name, most = settings(cell)["grade_id"], float(settings(cell)["points"])
     try:
-        with _alarm(deadline - time.monotonic()):
+        with alarm(student.clock.left(), student.clock.over, OVER):
             exec(compile(cell.source, f"<{name}>", "exec"), names)
         return CellGrade(name, most, most)
     except (SandboxError, KeyboardInterrupt):
@@ -189,22 +203,3 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-
-
-@contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """End a test cell that an answer keeps busy on this side. Only a main thread can; others rely on their calls."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(*_: object) -> None:
-        raise TimeoutError("the time for this submission is over.")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1), 1.0)  # again, if the first is lost in a clean-up
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import itertools
 import secrets
 import socket
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnn_course.errors import CheckFailed, ProcessEnded, SandboxError, TimedOut, WireError
 from cnn_course.grading import rules
+from cnn_course.grading.judging.clock import Clock
 from cnn_course.grading.sandbox import wire
+from cnn_course.grading.sandbox.alarm import undisturbed
 from cnn_course.grading.sandbox.cold_host import AnyHost
 
 CALL_SECONDS = 60.0
-_OVER = "the time for this submission is over."
+OVER = "the time for this submission is over."
+
+
+class _Hung(TimeoutError):
+    """A call took longer than CALL_SECONDS."""
 
 
 class _Text(NamedTuple):
@@ -31,7 +36,7 @@ class Student:
     """The solution cells of one submission, in children of `host`. `stubs()` are its functions.
 
     setup: the master's first cell, run there too. cells: the text of each solution cell, by grade_id.
-    names: the functions of each cell that the master defines there. deadline: time.monotonic() at which all calls end.
+    names: the functions of each cell that the master defines there. seconds: for all calls together.
 
     The texts are read in a child in which nothing of the student's has run. Where the lab has rules, a function that
     breaks them runs nowhere, and a cell that only some functions may use runs in a child with those only: otherwise
@@ -39,16 +44,19 @@ class Student:
     """
 
     def __init__(
-        self, host: AnyHost, setup: str, cells: dict[str, str], names: dict[str, list[str]], deadline: float
+        self, host: AnyHost, setup: str, cells: dict[str, str], names: dict[str, list[str]], seconds: float
     ) -> None:
-        self.host, self.setup, self.cells, self.names, self.deadline = host, setup, dict(cells), names, deadline
+        self.host, self.setup, self.cells, self.names = host, setup, dict(cells), names
+        self.clock = Clock(host, seconds)
         self.problems: dict[str, str] = {}  # what happened when a cell was run, by grade_id
         self.lost: SandboxError | None = None  # the machine failed, not the student
         self._texts: dict[str, _Text] = {}
         self._words: dict[str, frozenset[str]] = {}  # function: the words of all that it uses
         self._processes: dict[frozenset[str], _Process] = {}  # by the words that not every function may use
         self._runs_in: dict[str, _Process] = {}
+        self._hung: set[str] = set()  # functions that took too long once: they are not called again
 
+    @undisturbed()
     def start(self) -> None:
         """Read and run every cell once. Raises TimeoutError if there is no time left, SandboxError without a child."""
         first = self._processes[frozenset()] = _Process(self)
@@ -67,6 +75,7 @@ class Student:
         for process in self._processes.values():
             process.start()
 
+    @undisturbed()
     def stop(self) -> None:
         """End all processes and everything that they started."""
         for process in self._processes.values():
@@ -87,14 +96,26 @@ class Student:
         if function not in self._runs_in:
             rules.check_source(function, _Stub(self, function, self._words[function]))
             raise CheckFailed(f"{function} does not run here.")
-        return self._runs_in[function].ask({"do": "call", "function": function}, arguments, options)
+        process = self._runs_in[function]
+        return self.ask(process, function, {"do": "call", "function": function}, arguments, options)
+
+    @undisturbed()
+    def ask(self, process: _Process, function: str, request: dict, arguments: list, options: dict) -> Any:
+        """As `_Process.ask`; function: what is to blame where there is no answer in time."""
+        if function in self._hung:
+            raise TimeoutError(f"{function} took more than {CALL_SECONDS:g} seconds before, and is not called again.")
+        try:
+            return process.ask(request, arguments, options, function)
+        except _Hung as error:
+            self._hung.add(function)
+            raise TimeoutError(str(error)) from None
 
     def blame(self, cell: str, error: WireError) -> None:
         """Note that a cell ended its process, or took too long: it is not run again."""
-        if time.monotonic() >= self.deadline:
+        if self.clock.over():
             for late in self.cells:
                 self.problems.setdefault(late, "was not run: the time for this submission was over")
-            raise TimeoutError(_OVER) from error
+            raise TimeoutError(OVER) from error
         self.problems[cell] = "took too long" if isinstance(error, TimedOut) else "ended its process"
 
     def _read(self, process: _Process, cell: str, source: str) -> _Text:
@@ -159,7 +180,7 @@ class _Process:
             raise
         except WireError as error:
             self.stop()
-            if time.monotonic() >= self.student.deadline:
+            if self.student.clock.over():
                 raise
             self.student.lost = SandboxError(f"the lab's first cell does not run: {error}")
             raise self.student.lost from error
@@ -168,10 +189,12 @@ class _Process:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+            self.student.clock.settle()
             self.student.host.kill(self.pid)
+            self.student.clock.forget()
 
-    def ask(self, request: dict, arguments: list, options: dict) -> Any:
-        """Send a request; what came back. Raises what the function raised, TimeoutError or ProcessEnded."""
+    def ask(self, request: dict, arguments: list, options: dict, function: str) -> Any:
+        """Send a request; what came back. Raises what the function raised, _Hung, TimeoutError or ProcessEnded."""
         if self._channel is None:
             self.start()
         arrays: list[np.ndarray] = []
@@ -183,13 +206,14 @@ class _Process:
             answer, payloads = self.exchange(request | packed, arrays)
             if "error" in answer:
                 raise wire.unpack_error(answer["error"])
-            result = wire.unpack(answer.get("result"), payloads, lambda number: _Module(self, number))
+            result = wire.unpack(answer.get("result"), payloads, lambda number: _Module(self, number, function))
             _write_back(answer.get("changed"), payloads, [*arguments, *options.values()])
         except TimedOut:
+            over = self.student.clock.over()
             self.stop()
-            if time.monotonic() >= self.student.deadline:
-                raise TimeoutError(_OVER) from None
-            raise TimeoutError(f"no answer after {CALL_SECONDS:g} seconds. Look for a loop that never ends.") from None
+            if over:
+                raise TimeoutError(OVER) from None
+            raise _Hung(f"no answer after {CALL_SECONDS:g} seconds. Look for a loop that never ends.") from None
         except WireError:
             self.stop()
             raise ProcessEnded(
@@ -200,14 +224,14 @@ class _Process:
     def exchange(self, request: dict, arrays: list[np.ndarray]) -> tuple[dict[str, Any], wire.Payloads]:
         """One request and its answer. Raises WireError."""
         number = next(self._numbers)
-        seconds = min(CALL_SECONDS, self.student.deadline - time.monotonic())
-        if seconds <= 0:
-            raise TimedOut(_OVER)
+        time = self.student.clock.for_a_call(CALL_SECONDS)
+        if time.left() <= 0:
+            raise TimedOut(OVER)
         if self._channel is None:
             raise WireError("there is no process to ask")
-        self._channel.settimeout(seconds)
+        self._channel.settimeout(time.left())
         wire.send(self._channel, request | {"number": number}, arrays)
-        answer, payloads = wire.receive(self._channel, seconds)
+        answer, payloads = wire.receive(self._channel, time.left)
         if answer.get("number") != number:
             raise WireError("an answer to another question")
         return answer, payloads
@@ -249,12 +273,13 @@ class _Stub:
 class _Module:
     """A module that lives with the student: `networks.Network` asks it."""
 
-    def __init__(self, process: _Process, number: int) -> None:
-        self.process, self.number, self._pid = process, number, process.pid
+    def __init__(self, process: _Process, number: int, made_by: str) -> None:
+        self.process, self.number, self._made_by, self._pid = process, number, made_by, process.pid
 
     def ask(self, question: str, *arguments: Any) -> Any:
         self.check()
-        return self.process.ask({"do": "ask", "module": self.number, "question": question}, list(arguments), {})
+        request = {"do": "ask", "module": self.number, "question": question}
+        return self.process.student.ask(self.process, self._made_by, request, list(arguments), {})
 
     def check(self) -> None:
         if self.process.pid != self._pid or self.process._channel is None:

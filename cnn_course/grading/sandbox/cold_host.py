@@ -61,6 +61,10 @@ class ColdHost:
         if number in self._hosts:
             self._hosts.pop(number).close()
 
+    def waited(self) -> float:
+        """As `Host.waited`, of the child that waited longest."""
+        return max((host.waited() for host in self._hosts.values()), default=0.0)
+
     def close(self) -> None:
         for number in list(self._hosts):
             self.kill(number)

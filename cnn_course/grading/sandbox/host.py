@@ -9,8 +9,8 @@ after the other never meet. The warm process itself runs no code of students.
 MODE: "nested", as above; "alone", in a sandbox for one child, which needs no namespaces of its own; "open", where every
 submission is trusted and nothing is isolated.
 
-On the control socket the trusted side asks with one byte: F with a socket forks a child that serves on it (answer: its
-pid, 0 if there is none), K with a pid ends that child and all that it started.
+On the control socket the trusted side asks with a letter, a number that is repeated in the answer, and a pid: F with a
+socket forks a child that serves on it (answer: its pid, 0 if there is none), K ends that child and all that it started.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from cnn_course.grading.sandbox import bubblewrap
 from cnn_course.grading.sandbox.system_calls import refuse_system_calls
 from cnn_course.grading.sandbox.warm_up import warm_up
 
+REQUEST, ANSWER = struct.Struct("<cIi"), struct.Struct("<Ii")
 NAMESPACES = bubblewrap.NEW_USERS | 0x20000 | 0x8000000 | 0x20000000 | 0x40000000  # users, mount, ipc, pid, net
 PLACES = ("/tmp", "/home", "/dev/shm")  # all that can be written to
 _PASSING_USERS = range(61184, 65520)  # systemd's, for users that exist as long as a service runs
@@ -63,23 +64,21 @@ def main(arguments: list[str]) -> int:
     control.sendall(b"R")
     children: dict[int, int] = {}  # the served process: its parent, which waits for it
     while True:
-        request, fds, _, _ = socket.recv_fds(control, 1 + 4, 1)
+        request, fds, _, _ = socket.recv_fds(control, REQUEST.size, 1)
         _reap(children)
         if not request:
             for served in children:
                 _kill(served)
             return 0
-        if request[:1] == b"F" and fds:
+        letter, number, served = REQUEST.unpack(request)
+        if letter == b"F":
             served = _fork(control, fds[0], cpu_seconds, memory, mode, children)
             os.close(fds[0])
-            control.sendall(struct.pack("<i", served))
-        elif request[:1] == b"K" and len(request) == 5:
-            (served,) = struct.unpack("<i", request[1:])
-            if served in children:
-                _kill(served)
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(children.pop(served), 0)  # it ends after everything in the child's namespaces
-            control.sendall(b"k")
+        elif served in children:
+            _kill(served)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(children.pop(served), 0)  # it ends after everything in the child's namespaces
+        control.sendall(ANSWER.pack(number, served))
 
 
 def _fork(

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import itertools
 import os
 import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from cnn_course.errors import NotNestedError, SandboxError
 from cnn_course.grading.sandbox import bubblewrap
+from cnn_course.grading.sandbox.alarm import undisturbed
+from cnn_course.grading.sandbox.host import ANSWER, REQUEST
 
 START_SECONDS = 120.0
 
@@ -36,6 +41,7 @@ class Host:
         warm process holds. Raises SandboxError if it does not start.
         """
         self._control, theirs = socket.socketpair()
+        self._numbers = itertools.count()
         words = [sys.executable, "-m", "cnn_course.grading.sandbox.host", str(theirs.fileno()), str(cpu_seconds)]
         words += [str(memory_bytes), mode, setup, *imports]
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -64,11 +70,10 @@ class Host:
         """A fresh child: its pid in the sandbox, and the socket on which it serves."""
         ours, theirs = socket.socketpair()
         try:
-            socket.send_fds(self._control, [b"F"], [theirs.fileno()])
-            (pid,) = struct.unpack("<i", self._control.recv(4, socket.MSG_WAITALL))
-        except (OSError, struct.error) as error:
+            pid = self._asked(b"F", 0, [theirs.fileno()])
+        except SandboxError:
             ours.close()
-            raise SandboxError(f"the process for students' code has ended ({error})") from error
+            raise
         finally:
             theirs.close()
         if pid == 0:
@@ -77,10 +82,35 @@ class Host:
         return pid, ours
 
     def kill(self, pid: int) -> None:
-        """End a child and everything that it started."""
-        with contextlib.suppress(OSError):
-            self._control.sendall(b"K" + struct.pack("<i", pid))
-            self._control.recv(1)
+        """End a child and everything that it started. A host without an answer is closed, and the next `fork` fails."""
+        try:
+            self._asked(b"K", pid)
+        except SandboxError:
+            self.close()
+
+    def _asked(self, letter: bytes, pid: int, fds: Sequence[int] = ()) -> int:
+        """One request and its answer. Raises SandboxError without one, or for the answer to another request."""
+        number = next(self._numbers)
+        try:
+            with undisturbed():
+                socket.send_fds(self._control, [REQUEST.pack(letter, number, pid)], fds)
+                repeated, answer = ANSWER.unpack(self._control.recv(ANSWER.size, socket.MSG_WAITALL))
+        except (OSError, struct.error) as error:
+            raise SandboxError(f"the process for students' code has ended ({error})") from error
+        if repeated != number:
+            raise SandboxError(f"the process for students' code answers request {repeated} where {number} was asked")
+        return answer
+
+    def waited(self) -> float:
+        """Seconds for which a student's process was ready to run and the machine was busy; 0 where Linux does not say.
+
+        Of all processes below the one that waited longest.
+        """
+        nanoseconds = [0]
+        for pid in _below(self._process.pid):
+            with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended; or the kernel does not count
+                nanoseconds.append(int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]))
+        return max(nanoseconds) / 1e9
 
     def close(self) -> None:
         """End the host; its process namespace goes with it, and so does everything that ran in it."""
@@ -97,3 +127,12 @@ class Host:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _below(pid: int) -> Iterator[int]:
+    """All processes that descend from one."""
+    for file in glob.glob(f"/proc/{pid}/task/*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, Path(file).read_text().split()):
+                yield child
+                yield from _below(child)

@@ -15,8 +15,7 @@ import re
 import socket
 import struct
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,14 +49,17 @@ def send(channel: socket.socket, message: dict[str, Any], arrays: Sequence[np.nd
         raise WireError(f"the other side has gone ({error})") from error
 
 
-def receive(channel: socket.socket, seconds: float | None = None) -> tuple[dict[str, Any], Payloads]:
-    """The next frame: its header and the bytes of its arrays. Raises WireError for anything else within `seconds`."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    (length,) = struct.unpack("<I", _read(channel, 4, deadline))
+def receive(channel: socket.socket, left: Callable[[], float] | None = None) -> tuple[dict[str, Any], Payloads]:
+    """The next frame: its header and the bytes of its arrays. Raises WireError for anything else.
+
+    left: how many seconds there still are, asked whenever nothing came for as long as it said; 0 or less ends it with
+    TimedOut. None: as long as it takes.
+    """
+    (length,) = struct.unpack("<I", _read(channel, 4, left))
     if length > LARGEST_HEADER:
         raise WireError(f"a header of {length} bytes; {LARGEST_HEADER} are allowed")
     try:
-        message = json.loads(_read(channel, length, deadline))
+        message = json.loads(_read(channel, length, left))
     except (ValueError, RecursionError) as error:
         raise WireError("the header is not JSON") from error
     sizes = message.pop("sizes", None) if isinstance(message, dict) else None
@@ -65,7 +67,7 @@ def receive(channel: socket.socket, seconds: float | None = None) -> tuple[dict[
         raise WireError("the header does not say how large its arrays are")
     if len(sizes) > 10_000 or sum(sizes) > LARGEST_ARRAYS:
         raise WireError(f"{len(sizes)} arrays of {sum(sizes)} bytes; {LARGEST_ARRAYS} bytes are allowed")
-    return message, [_read(channel, n, deadline) for n in sizes]
+    return message, [_read(channel, n, left) for n in sizes]
 
 
 def clean(text: str) -> str:
@@ -73,20 +75,17 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _read(channel: socket.socket, count: int, deadline: float | None) -> bytearray:
+def _read(channel: socket.socket, count: int, left: Callable[[], float] | None) -> bytearray:
     data = bytearray()
     while len(data) < count:  # grows with what arrives, not with what was announced
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimedOut("no answer in time")
-            channel.settimeout(left)
-        else:
-            channel.settimeout(None)
+        seconds = None if left is None else left()
+        if seconds is not None and seconds <= 0:
+            raise TimedOut("no answer in time")
+        channel.settimeout(seconds)
         try:
             part = channel.recv(min(count - len(data), 1 << 20))
         except TimeoutError:
-            raise TimedOut("no answer in time") from None
+            continue
         except OSError as error:
             raise WireError(f"the other side has gone ({error})") from error
         if not part:
