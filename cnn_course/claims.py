@@ -10,25 +10,32 @@ import string
 import numpy as np
 from IPython.display import display
 
-from cnn_course.arguments.floats import Number, is_number
+from cnn_course.arguments.floats import Number, finite
+from cnn_course.arguments.objects import text
 
 
 def state(sentence: str, **numbers: Number) -> None:
     """Display a sentence (Markdown) with `numbers` put in where it says {name} or {name:format}, as `str.format` does.
 
     Numbers that differ from run to run do not belong here: what nbval compares must be the same on every run.
-    Raises ValueError if the sentence names a number that is not given, or leaves one out, or says nothing;
-    TypeError for a value that is not a real number.
+    Raises ValueError if the sentence names a number that is not given, or leaves one out, or says nothing, and for a
+    format that does not fit its number; TypeError for a value that is not a finite real number.
     """
-    named = {field for _, field, _, _ in string.Formatter().parse(sentence) if field is not None}
+    text("sentence", sentence)
+    try:
+        named = {field for _, field, _, _ in string.Formatter().parse(sentence) if field is not None}
+    except ValueError as error:
+        raise ValueError(f"claims.state: sentence cannot be read: {error}") from None
     if not named or named != set(numbers):
         raise ValueError(
             f"claims.state: the sentence names the numbers {sorted(named)}, but {sorted(numbers)} were given: "
             "each number must be named once or more, and every name must have its number"
         )
     for name, value in numbers.items():
-        if not is_number(value):
-            raise TypeError(f"claims.state: {name} must be a number, not {value!r} ({type(value).__name__})")
-    text = sentence.format(**numbers)
+        finite(name, value)
+    try:
+        said = sentence.format(**numbers)
+    except (ValueError, LookupError) as error:
+        raise ValueError(f"claims.state: a format in the sentence does not fit: {error}") from None
     stored = {name: int(v) if isinstance(v, int | np.integer) else round(float(v), 6) for name, v in numbers.items()}
-    display({"text/markdown": text, "text/plain": text}, metadata={"claims": stored}, raw=True)
+    display({"text/markdown": said, "text/plain": said}, metadata={"claims": stored}, raw=True)

@@ -19,8 +19,12 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from cnn_course import synthetic
+from cnn_course.arguments.integers import integer, pair
+from cnn_course.arguments.labels import images_and_labels
+from cnn_course.arguments.objects import flag, instance, path, text
+from cnn_course.arguments.shown import brief
 from cnn_course.data_sources import image_folder, published_files
-from cnn_course.data_sources.download import megabytes
+from cnn_course.data_sources.download import megabytes, readable
 from cnn_course.data_sources.published_files import Arrays
 from cnn_course.errors import DatasetError, MissingError
 
@@ -30,10 +34,13 @@ DRAWN_SIZES = (10_000, 2_000, 2_000)  # train, val, test of glyphs and shapes
 
 @dataclass(frozen=True)
 class Split:
-    """images: uint8 (N, C, H, W); labels: int64 (N,)."""
+    """images: uint8 (N, C, H, W); labels: int64 (N,). Raises TypeError and ValueError for anything else."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.integer]
+
+    def __post_init__(self) -> None:
+        images_and_labels(self.images, self.labels)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,6 +57,14 @@ class Dataset:
     val: Split
     test: Split
 
+    def __post_init__(self) -> None:
+        text("name", self.name)
+        text("title", self.title)
+        if not isinstance(self.classes, tuple) or not all(isinstance(name, str) for name in self.classes):
+            raise TypeError(f"classes must be a tuple of texts, not {brief(self.classes)}")
+        for part in ("train", "val", "test"):
+            instance(part, getattr(self, part), Split, "a Split")
+
 
 @dataclass(frozen=True)
 class DatasetState:
@@ -61,6 +76,11 @@ class DatasetState:
     size: str
     state: str
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        integer("images", self.images, least=0)
+        for name in ("name", "title", "size", "state", "hint"):
+            text(name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -133,9 +153,11 @@ NAMES = (*BUILT_IN, *PUBLISHED)
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Where data lies: `root`, else the environment variable CNN_COURSE_DATA, else the user's cache folder.
 
-    Raises DatasetError for the home folder of an unknown user.
+    Raises DatasetError for the home folder of an unknown user, TypeError and ValueError for what is no path.
     """
-    chosen = root if root is not None else os.environ.get("CNN_COURSE_DATA")
+    if root is not None:
+        return _expanded(path("root", root))
+    chosen = os.environ.get("CNN_COURSE_DATA")
     return _expanded(chosen) if chosen else user_cache_path("cnn-course")
 
 
@@ -146,13 +168,15 @@ def load(
 
     name: one of NAMES, or a folder of class folders (a path, or the name of a folder in the data root), which may
     have train/, test/ and val/ above the class folders and is else split 80/10/10.
-    size: (H, W) that a folder's images are scaled to; needed if they differ.
+    size: (H, W) that a folder's images are scaled to, at most 4,096 to a side; needed if they differ.
     Raises DatasetError for what the user can mend: an unknown name, a missing, truncated or altered file, a folder
-    without images, a damaged image, images of different sizes.
+    without images, a damaged image, images of different sizes or too large.
     """
     key, where = _key(name), data_root(root)
-    if size is not None and (key in NAMES or not _is_size(size)):
-        raise ValueError(f"size must be (height, width), two integers > 0, and is for folders of images, got {size!r}")
+    if size is not None:
+        if key in NAMES or not isinstance(size, tuple | list) or len(size) != 2:
+            raise ValueError(f"size must be (height, width), and is for folders of images, not {brief(size)}")
+        size = pair("size", size, least=1)
     if key in BUILT_IN:
         return _load_built_in(key)
     if key in PUBLISHED:
@@ -161,13 +185,17 @@ def load(
 
 
 def get(name: str, root: str | os.PathLike | None = None, progress: bool = True) -> str:
-    """Download a published data set into the data root unless it is there and right. Returns a line that says so."""
-    key, where = _key(name), data_root(root)
+    """Download a published data set into the data root unless it is there and right. Returns a line that says so.
+
+    progress: show a bar. Raises DatasetError for another name, and for whatever ends a download.
+    """
+    key, where, progress = _key(text("name", name)), data_root(root), flag("progress", progress)
     if key in BUILT_IN:
         return f"{key} is built in: nothing to download."
     if key not in PUBLISHED:
         raise DatasetError(f"{key!r} cannot be downloaded: choose one of {', '.join(PUBLISHED)}.")
-    PUBLISHED[key].get(where, key, progress)
+    with readable(where):
+        PUBLISHED[key].get(where, key, progress)
     return f"{key} is in {where}, checked."
 
 
@@ -182,22 +210,25 @@ def verify(name: str, root: str | os.PathLike | None = None) -> str:
 
 
 def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
-    """All data sets, built in, published and folders in the data root. Looks at names only: nothing is read."""
+    """All data sets, built in, published and folders in the data root. Looks at names only: nothing is read.
+
+    Raises DatasetError for a data root that is there and cannot be looked into.
+    """
     where = data_root(root)
     rows = [
         DatasetState(name=name, title=b.title, images=b.images, size=b.size, state="built in")
         for name, b in BUILT_IN.items()
     ]
     for name, p in PUBLISHED.items():
-        here = p.present(where)
+        with readable(where):
+            here = p.present(where)
         state = "on disk" if here else "missing"
         hint = "" if here else f"cnn-course data get {name}  ({megabytes(p.download)})"
         rows.append(DatasetState(name=name, title=p.title, images=p.images, size=p.size, state=state, hint=hint))
     known = {"MNIST", "FashionMNIST", published_files.CIFAR10_FOLDER}
-    try:
-        folders = sorted(d for d in where.iterdir() if d.is_dir() and d.name not in known and d.name[0] != ".")
-    except OSError:
-        folders = []
+    with readable(where):
+        here_too = where.iterdir() if where.is_dir() else ()
+        folders = sorted(d for d in here_too if d.is_dir() and d.name not in known and d.name[0] != ".")
     for folder in folders:
         try:
             classes, splits = image_folder.list_splits(folder)
@@ -214,15 +245,11 @@ def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
 
 def _key(name: str | os.PathLike) -> str:
     """The name as NAMES spells it (MNIST, fashion_mnist), or the path unchanged."""
-    if not isinstance(name, str | os.PathLike):
-        raise TypeError(f"name must be the name of a data set or a path, got {name!r}")
-    text = os.fspath(name)
-    key = text.lower().replace("_", "-")
-    return key if key in NAMES else text
-
-
-def _is_size(size: object) -> bool:
-    return isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)
+    if not isinstance(name, str | os.PathLike) or not isinstance(os.fspath(name), str):
+        raise TypeError(f"name must be the name of a data set or a path, got {brief(name)}")
+    given = os.fspath(name)
+    key = given.lower().replace("_", "-")
+    return key if key in NAMES else given
 
 
 def _hold_out(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -256,7 +283,8 @@ def _load_built_in(name: str) -> Dataset:
 def _load_published(name: str, root: Path) -> Dataset:
     p = PUBLISHED[name]
     try:
-        (images, labels), test = p.load(root, name)
+        with readable(root):
+            (images, labels), test = p.load(root, name)
     except MissingError as error:
         raise DatasetError(
             f"{name} is not on this machine: {error} Get it once ({megabytes(p.download)}) with: "
@@ -267,21 +295,22 @@ def _load_published(name: str, root: Path) -> Dataset:
     return Dataset(name=name, title=p.title, classes=p.classes, train=train, val=val, test=Split(*test))
 
 
-def _expanded(path: str | os.PathLike) -> Path:
+def _expanded(given: str | os.PathLike) -> Path:
     """The path with ~ and ~user filled in. Raises DatasetError for a user who is not known here."""
     try:
-        return Path(path).expanduser()
+        return Path(given).expanduser()
     except RuntimeError as error:
-        raise DatasetError(f"There is no home folder for {os.fspath(path)}: write the path without ~.") from error
+        raise DatasetError(f"There is no home folder for {os.fspath(given)}: write the path without ~.") from error
 
 
 def _folder(name: str, root: Path) -> Path:
     """The folder of that name, here or in the data root. Raises DatasetError if there is none."""
-    for path in (_expanded(name), root / name):
-        if name and path.is_dir():
-            return path
-        if name and path.exists():
-            raise DatasetError(f"{path} is a file: a data set of your own is a folder with one folder per class.")
+    for place in (_expanded(name), root / name) if name else ():
+        with readable(place):
+            if place.is_dir():
+                return place
+            if place.exists():
+                raise DatasetError(f"{place} is a file: a data set of your own is a folder with one folder per class.")
     close = difflib.get_close_matches(name.lower(), NAMES, 1)
     raise DatasetError(
         f"There is no data set {name!r}. {f'Did you mean {close[0]!r}? ' if close else ''}Choose one of "

@@ -10,23 +10,32 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cnn_course.arguments.arrays import with_axes
+from cnn_course.arguments.floats import finite, same_float
 from cnn_course.arguments.integers import integer
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.objects import flag, one_of
+from cnn_course.arguments.shown import brief
 from cnn_course.convolution import conv2d
 from cnn_course.images import pad
 
 Kernel = NDArray[np.float64]
+BORDERS = ("edge", "zeros", "reflect", "wrap", "valid")
 
 
 def identity(k: int = 3) -> Kernel:
     """Leaves the picture as it is: a one in the middle of (k, k), k odd."""
-    kernel = np.zeros((_odd(k), k))
+    k = _odd(k)
+    kernel = np.zeros((k, k))
     kernel[k // 2, k // 2] = 1
     return kernel
 
 
 def shift(dy: int, dx: int) -> Kernel:
     """Moves the picture down by dy and right by dx: identity(k), its one moved up and left. At least 3 x 3."""
-    reach = max(1, abs(integer("dy", dy)), abs(integer("dx", dx)))
+    dy, dx = integer("dy", dy), integer("dx", dx)
+    reach = max(1, abs(dy), abs(dx))
+    affordable(*(("dy", dy) if abs(dy) == reach else ("dx", dx)), (2 * reach + 1) ** 2)
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
     kernel[reach - dy, reach - dx] = 1
     return kernel
@@ -34,14 +43,14 @@ def shift(dy: int, dx: int) -> Kernel:
 
 def box(k: int = 3) -> Kernel:
     """Box blur: the mean of k x k pixels, k odd."""
-    return np.full((_odd(k), k), 1 / k**2)
+    k = _odd(k)
+    return np.full((k, k), 1 / k**2)
 
 
 def gaussian(k: int = 5, sigma: float = 1.0) -> Kernel:
     """Gaussian blur: exp(-r^2 / (2 sigma^2)) at k x k places, k odd, divided by its sum. sigma is in pixels."""
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma must be a positive number of pixels, not {sigma!r}")
-    places = np.arange(_odd(k)) - k // 2
+    k, sigma = _odd(k), finite("sigma", sigma, above=0)
+    places = np.arange(k) - k // 2
     bell = np.exp(-0.5 * (places / sigma) ** 2)
     bell /= bell.sum()
     return np.outer(bell, bell)
@@ -49,7 +58,7 @@ def gaussian(k: int = 5, sigma: float = 1.0) -> Kernel:
 
 def laplacian(diagonal: bool = False) -> Kernel:
     """The neighbours' sum minus as many times the pixel: 4 neighbours, or 8 with diagonal=True. Sums to 0."""
-    corner = 1.0 if diagonal else 0.0
+    corner = 1.0 if flag("diagonal", diagonal) else 0.0
     kernel = np.array([[corner, 1, corner], [1, 0, 1], [corner, 1, corner]])
     kernel[1, 1] = -kernel.sum()
     return kernel
@@ -96,15 +105,19 @@ def apply(image: ArrayLike, kernel: ArrayLike, *, border: str = "edge") -> NDArr
     border: what lies outside the picture, "edge", "zeros", "reflect" or "wrap" (see `images.pad`); the output then
     has the picture's size, and an even kernel reaches one pixel further down or right than up or left.
     "valid" uses only places where the kernel fits: H - kh + 1 by W - kw + 1.
-    Raises ValueError for other shapes or borders, and what `conv2d` raises.
+    Raises ValueError for other shapes or borders, and for a kernel larger than a picture without a border; TypeError
+    for what is no array of numbers, or of floats other than float32 and float64.
     """
-    image, kernel = np.asarray(image), np.asarray(kernel)
-    if kernel.ndim != 2 or kernel.size == 0:
-        raise ValueError(f"a kernel must have two axes (kh, kw) and a number in it, but has shape {kernel.shape}")
-    if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
-        raise ValueError(f"image must have shape (H, W) or (H, W, 3), but has shape {image.shape}")
-    if border not in ("edge", "zeros", "reflect", "wrap", "valid"):
-        raise ValueError(f"border must be edge, zeros, reflect, wrap or valid, not {border!r}")
+    image, kernel = same_float(image=image, kernel=_kernel(kernel))
+    if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3) or not image.size:
+        raise ValueError(f"image must have shape (H, W) or (H, W, 3), none of them 0, but has shape {image.shape}")
+    if one_of("border", border, BORDERS) == "valid" and any(
+        k > n for k, n in zip(kernel.shape, image.shape, strict=False)
+    ):
+        raise ValueError(
+            f"kernel covers {kernel.shape[0]} x {kernel.shape[1]} pixels, more than image has "
+            f'({image.shape[0]} x {image.shape[1]}): with border="valid" it fits nowhere'
+        )
     planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
     if border != "valid":
         planes = pad(planes, [((k - 1) // 2, k // 2) for k in kernel.shape], mode=border)
@@ -119,13 +132,11 @@ def separate(kernel: ArrayLike) -> tuple[Kernel, Kernel] | None:
     multiplications per pixel do the work of kh * kw. Of the many ways to share a factor out, this gives a blur
     two parts with equal sums, and a kernel that sums to 0 a row whose smallest non-zero number is 1 or -1.
     """
-    kernel = np.asarray(kernel)
-    if kernel.ndim != 2 or kernel.size == 0:
-        raise ValueError(f"a kernel must have two axes (kh, kw) and a number in it, but has shape {kernel.shape}")
+    kernel = _kernel(kernel)
     if not np.isfinite(kernel).all():
-        raise ValueError("a kernel must have finite numbers to be separated, but this one holds NaN or infinity")
+        raise ValueError("kernel must hold finite numbers to be separated, but this one holds NaN or infinity")
     rounding = 10 * max(kernel.shape) * np.finfo(np.float32 if kernel.dtype == np.float32 else np.float64).eps
-    u, singular, vt = np.linalg.svd(kernel.astype(np.float64))
+    u, singular, vt = np.linalg.svd(kernel.astype(np.float64), full_matrices=False)
     if len(singular) > 1 and singular[1] > rounding * singular[0]:
         return None
     column, row = (np.where(np.abs(part) < rounding, 0.0, part) for part in (u[:, 0], vt[0]))
@@ -141,9 +152,23 @@ def separate(kernel: ArrayLike) -> tuple[Kernel, Kernel] | None:
 
 
 def _odd(k: int) -> int:
-    if integer("k", k, least=1) % 2 == 0:
-        raise ValueError(f"k must be odd, so that the kernel has a middle, not {k}")
+    k = integer("k", k, least=1)
+    if k % 2 == 0:
+        raise ValueError(f"k must be odd, so that the kernel has a middle, not {brief(k)}")
+    affordable("k", k, k**2)
     return k
+
+
+def _kernel(kernel: ArrayLike) -> NDArray:
+    kernel = with_axes("kernel", kernel, "kh, kw")
+    if not kernel.size:
+        raise ValueError(f"kernel must have a number in it, but has shape {kernel.shape}")
+    return kernel
+
+
+class _Presets(dict[str, Kernel]):
+    def __missing__(self, name: object) -> Kernel:
+        raise KeyError(f"there is no kernel {name!r} in PRESETS, only {', '.join(self)}")
 
 
 def _fixed(kernel: Kernel) -> Kernel:
@@ -151,10 +176,10 @@ def _fixed(kernel: Kernel) -> Kernel:
     return kernel
 
 
-# 3 x 3 kernels for the kernel designer. Read-only: copy one to change it.
+# 3 x 3 kernels for the kernel designer, by the names it shows. Read-only: copy one to change it.
 PRESETS: MappingProxyType[str, Kernel] = MappingProxyType(
-    {
-        name: _fixed(kernel)
+    _Presets(
+        (name, _fixed(kernel))
         for name, kernel in {
             "identity": identity(),
             "shift right": shift(0, 1),
@@ -170,5 +195,5 @@ PRESETS: MappingProxyType[str, Kernel] = MappingProxyType(
             "Prewitt y": prewitt_y(),
             "emboss": emboss(),
         }.items()
-    }
+    )
 )

@@ -19,7 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize
 
+from cnn_course.arguments.arrays import with_axes
+from cnn_course.arguments.floats import finite
+from cnn_course.arguments.integers import integer, pair, seed_of
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.objects import instance
+
 Array = NDArray[np.float64]
+STARTS = 3 * 3 * 2 * 8 * 5  # of the coarse grid: places, widths, angles and frequencies
 NARROW = 0.6  # the least deviation of the bell, in pixels: narrower ones fall between the pixels
 
 
@@ -30,6 +37,7 @@ class Gabor:
     (row, column): the middle of the bell. angle: of u, the direction in which the wave runs, from the columns' axis
     towards the rows' axis (0: upright stripes), from 0 to below π. v is at a right angle to u. frequency: cycles per
     pixel, 0 to 0.5. explained: share of the variance of the fitted filter, at most 1; NaN if it was not fitted.
+    Raises TypeError for what is no number, ValueError for one that is out of these bounds.
     """
 
     amplitude: float
@@ -42,10 +50,25 @@ class Gabor:
     phase: float
     explained: float = math.nan
 
+    def __post_init__(self) -> None:
+        for name in ("amplitude", "row", "column", "angle", "phase"):
+            finite(name, getattr(self, name))
+        finite("along", self.along, above=0)
+        finite("across", self.across, above=0)
+        finite("frequency", self.frequency, least=0, most=0.5)
+        if not isinstance(self.explained, float | np.floating) or not math.isnan(self.explained):
+            finite("explained", self.explained, most=1)
 
-def wave(shape: tuple[int, int], g: Gabor) -> Array:
-    """The Gabor function on a grid of pixels: (H, W) float64. Pixel (0, 0) is the upper left one."""
-    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(float)
+
+def wave(shape: int | tuple[int, int], g: Gabor) -> Array:
+    """The Gabor function on a grid of pixels: (H, W) float64. Pixel (0, 0) is the upper left one.
+
+    shape: (H, W), or one number for a square.
+    """
+    height, width = pair("shape", shape, least=1)
+    affordable("shape", shape, 8 * height * width)
+    instance("g", g, Gabor, "a Gabor, such as `fit` returns")
+    rows, columns = np.mgrid[:height, :width].astype(float)
     y, x = rows - g.row, columns - g.column
     u, v = x * math.cos(g.angle) + y * math.sin(g.angle), y * math.cos(g.angle) - x * math.sin(g.angle)
     bell = np.exp(-((u / g.along) ** 2) / 2 - (v / g.across) ** 2 / 2)
@@ -57,16 +80,21 @@ def fit(filter: ArrayLike, *, starts: int = 4) -> Gabor:
 
     Bounds: the middle lies on the grid, the bell is between 0.6 pixels and the longer side wide, the frequency at most
     half a cycle per pixel. The best `starts` of a coarse grid are improved one by one (Levenberg and Marquardt).
-    Raises ValueError for a filter with fewer than 9 pixels, with values that are not finite, or that is constant.
+    Raises ValueError for a filter with fewer than 9 pixels or a side of one, with values that are not finite, or that
+    is constant.
     """
-    target = np.asarray(filter, dtype=float)
-    if target.ndim != 2 or target.size < 9 or not np.isfinite(target).all():
-        raise ValueError(f"a filter of shape (H, W) with 9 finite numbers or more is needed, got shape {target.shape}")
-    if starts < 1:
-        raise ValueError(f"starts must be 1 or more, got {starts}")
+    target = with_axes("filter", filter, "H, W").astype(float)
+    if target.size < 9 or min(target.shape) < 2 or not np.isfinite(target).all():
+        raise ValueError(
+            f"filter must hold 9 finite numbers or more, in two rows and two columns or more, got shape {target.shape}"
+        )
+    affordable("filter", filter, 3 * STARTS * target.size)
+    starts = integer("starts", starts, least=1)
+    if np.abs(target).max() > 1e100:
+        raise ValueError("filter holds numbers above 1e100, whose squares cannot be added: divide it by the largest")
     variation = float(np.sum((target - target.mean()) ** 2))
     if variation <= 1e-12 * float(np.sum(target**2)) or variation == 0:
-        raise ValueError("the filter is constant: there is no variance to explain")
+        raise ValueError("filter is constant: there is no variance to explain")
     scale = math.sqrt(variation)
     low, high = _bounds(target.shape)
     best, error = np.zeros(8), math.inf
@@ -99,12 +127,10 @@ def controls(filters: ArrayLike, seed: int = 0) -> dict[str, Array]:
 
     "shuffled": the same numbers with their pixels in a random order; "noise": independent normal numbers;
     "smooth noise": normal numbers blurred until neighbours are as alike as in the given filters, on average.
-    Raises ValueError for another shape.
+    Raises ValueError as `alike` does.
     """
-    filters = np.asarray(filters, dtype=float)
-    if filters.ndim != 3 or filters.size == 0:
-        raise ValueError(f"filters must have shape (N, H, W), got {filters.shape}")
-    rng = np.random.default_rng(seed)
+    filters = _filters(filters)
+    rng = np.random.default_rng(seed_of("seed", seed))
     noise = rng.normal(size=filters.shape)
     # A frame that is cut off afterwards: the blur must not know where the filter ends.
     wide = rng.normal(size=(len(filters), *(n + 16 for n in filters.shape[1:])))
@@ -112,8 +138,8 @@ def controls(filters: ArrayLike, seed: int = 0) -> dict[str, Array]:
     def blurred(sigma: float) -> Array:
         return ndimage.gaussian_filter(wide, (0, sigma, sigma))[:, 8:-8, 8:-8]
 
-    wanted = alike(filters)
-    sigma = min(np.linspace(0.0, 2.5, 26), key=lambda s: abs(alike(blurred(s)) - wanted))
+    wanted = _alike(filters)
+    sigma = min(np.linspace(0.0, 2.5, 26), key=lambda s: abs(_alike(blurred(s)) - wanted))
     return {
         "shuffled": rng.permuted(filters.reshape(len(filters), -1), axis=1).reshape(filters.shape),
         "noise": noise,
@@ -122,8 +148,27 @@ def controls(filters: ArrayLike, seed: int = 0) -> dict[str, Array]:
 
 
 def alike(filters: ArrayLike) -> float:
-    """Correlation of neighbouring pixels, down and across, over all filters (N, H, W), each with mean 0 and size 1."""
-    x = np.asarray(filters, dtype=float)
+    """Correlation of neighbouring pixels, down and across, over all filters (N, H, W), each with mean 0 and size 1.
+
+    Raises ValueError for another shape, filters without neighbours, numbers that are not finite, and if each filter is
+    constant.
+    """
+    return _alike(_filters(filters))
+
+
+def _filters(filters: ArrayLike) -> Array:
+    found = with_axes("filters", filters, "N, H, W").astype(float)
+    if found.size == 0 or min(found.shape[1:]) < 2:
+        raise ValueError(f"filters must have shape (N, H, W), N at least 1, H and W at least 2, got {found.shape}")
+    if not np.isfinite(found).all():
+        raise ValueError("filters must hold finite numbers, but these hold NaN or infinity")
+    if (found == found[:, :1, :1]).all():
+        raise ValueError("filters must vary, but each of these is constant: no neighbours are alike or unlike")
+    affordable("filters", filters, 6 * len(found) * math.prod(n + 16 for n in found.shape[1:]))
+    return found
+
+
+def _alike(x: Array) -> float:
     x = x - x.mean(axis=(1, 2), keepdims=True)
     x = x / np.maximum(np.sqrt((x**2).sum(axis=(1, 2), keepdims=True)), 1e-300)
     across = (x[:, :, 1:] * x[:, :, :-1]).mean()

@@ -4,14 +4,19 @@ A picture is an array (H, W) or (H, W, 3). `shift`, `pad` and `place` work on th
 they serve whole batches (N, C, H, W); move a colour picture there with `to_nchw`.
 """
 
+import math
 from typing import Any, Literal
 
 import numpy as np
 import skimage
 from numpy.typing import ArrayLike, NDArray
 
+from cnn_course.arguments.arrays import array
 from cnn_course.arguments.floats import is_number
 from cnn_course.arguments.integers import integer, pair
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.objects import flag, one_of
+from cnn_course.arguments.shown import brief, shown
 
 # Those inside scikit-image's wheel: no network. `skimage.data` names the photographer and the licence of each.
 PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins")
@@ -24,16 +29,18 @@ def photograph(name: str, size: int | tuple[int, int] | None = None, gray: bool 
     """One of `PHOTOGRAPHS` as float64 in [0, 1], (H, W, 3) or, for grey ones and with gray=True, (H, W).
 
     size: (H, W), or one number for a square. The middle part of that shape is cut out first, so nothing is squashed.
-    Raises ValueError for an unknown name or a size below 1.
+    Raises ValueError for an unknown name or a size below 1 or beyond memory.
     """
-    if name not in PHOTOGRAPHS:
-        raise ValueError(f"no photograph is called {name!r}; there are {', '.join(PHOTOGRAPHS)}")
+    one_of("name", name, PHOTOGRAPHS)
+    gray = flag("gray", gray)
+    if size is not None:
+        _size(size, 3)
     image = skimage.util.img_as_float64(getattr(skimage.data, name)())
     if gray and image.ndim == 3:
         image = skimage.color.rgb2gray(image)
     if size is None:
         return image
-    height, width = pair("size", size, least=1)
+    height, width = _size(size, 3)
     scale = min(image.shape[0] / height, image.shape[1] / width)
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
     top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
@@ -47,12 +54,15 @@ def resize(image: ArrayLike, size: int | tuple[int, int]) -> NDArray[np.float64]
     shape, TypeError for other kinds of numbers: of those nobody knows which value is white.
     """
     image = _picture(image)
+    if not image.size:
+        raise ValueError(f"image must have a pixel, but has shape {image.shape}")
     if image.dtype.kind not in "bf" and image.dtype != np.uint8:
         raise TypeError(
             f"image has dtype {image.dtype}; it must be uint8 (0 to 255), floats or booleans: "
             "convert it first, for example (image / image.max()) or image.astype(np.uint8)"
         )
-    size = pair("size", size, least=1)
+    size = _size(size, image.size // (image.shape[0] * image.shape[1]))
+    image = image.astype(image.dtype.newbyteorder("="), copy=False)
     return skimage.transform.resize(skimage.util.img_as_float64(image), size, order=1, mode="edge", anti_aliasing=True)
 
 
@@ -64,10 +74,11 @@ def shift(x: ArrayLike, dy: int, dx: int, *, wrap: bool = False, fill: float = 0
     """
     x = _at_least_two_axes(x)
     dy, dx = integer("dy", dy), integer("dx", dx)
-    if wrap:
-        return np.roll(x, (dy, dx), axis=(-2, -1))
+    fill = _as_pixel("fill", fill, x.dtype)
     height, width = x.shape[-2:]
-    moved = np.full(x.shape, _as_pixel("fill", fill, x.dtype), x.dtype)
+    if flag("wrap", wrap):
+        return np.roll(x, (dy % max(height, 1), dx % max(width, 1)), axis=(-2, -1))
+    moved = np.full(x.shape, fill, x.dtype)
     if abs(dy) < height and abs(dx) < width:
         to_y, from_y = slice(max(dy, 0), height + min(dy, 0)), slice(max(-dy, 0), height + min(-dy, 0))
         to_x, from_x = slice(max(dx, 0), width + min(dx, 0)), slice(max(-dx, 0), width + min(-dx, 0))
@@ -85,19 +96,21 @@ def pad(x: ArrayLike, padding: Any, *, mode: str = "zeros", value: float = 0.0) 
     that is not a number.
     """
     x = _at_least_two_axes(x)
-    if mode not in _NUMPY_MODES:
-        raise ValueError(f"mode must be one of {', '.join(_NUMPY_MODES)}, not {mode!r}")
+    one_of("mode", mode, _NUMPY_MODES)
+    value = _as_pixel("value", value, x.dtype)
     if isinstance(padding, tuple | list) and any(isinstance(side, tuple | list) for side in padding):
         if len(padding) != 2:
-            raise ValueError(f"padding must be ((top, bottom), (left, right)), not {padding!r}")
+            raise ValueError(f"padding must be ((top, bottom), (left, right)), not {brief(padding)}")
         sides = [pair(f"padding[{axis}]", side, least=0) for axis, side in enumerate(padding)]
     else:
         sides = [(amount, amount) for amount in pair("padding", padding, least=0)]
     if mode != "zeros" and 0 in x.shape[-2:]:
         raise ValueError(f'mode={mode!r} needs pixels to repeat, but x has shape {x.shape}; use mode="zeros"')
+    height, width = (n + before + after for n, (before, after) in zip(x.shape[-2:], sides, strict=True))
+    affordable("padding", padding, math.prod(x.shape[:-2]) * height * width, itemsize=x.itemsize)
     sides = [(0, 0)] * (x.ndim - 2) + sides
     if mode == "zeros":
-        return np.pad(x, sides, constant_values=_as_pixel("value", value, x.dtype))
+        return np.pad(x, sides, constant_values=value)
     return np.pad(x, sides, mode=_NUMPY_MODES[mode])
 
 
@@ -108,12 +121,14 @@ def place(x: ArrayLike, size: int | tuple[int, int], *, top: int | None = None, 
     """
     x = _at_least_two_axes(x)
     height, width = pair("size", size, least=0)
+    affordable("size", size, math.prod(x.shape[:-2]) * height * width, itemsize=x.itemsize)
     rows, columns = x.shape[-2:]
     top = (height - rows) // 2 if top is None else integer("top", top)
     left = (width - columns) // 2 if left is None else integer("left", left)
     if top < 0 or left < 0 or top + rows > height or left + columns > width:
         raise ValueError(
-            f"{rows} x {columns} pixels at top={top}, left={left} do not fit on a canvas of {height} x {width}"
+            f"x has {rows} x {columns} pixels, which at top={brief(top)}, left={brief(left)} do not fit on a canvas of "
+            f"{height} x {width} (size)"
         )
     canvas = np.zeros((*x.shape[:-2], height, width), x.dtype)
     canvas[..., top : top + rows, left : left + columns] = x
@@ -129,7 +144,7 @@ def to_nchw(image: ArrayLike) -> NDArray:
 
 def to_hwc(x: ArrayLike) -> NDArray:
     """The way back: (1, C, H, W) or (C, H, W) with C = 1 or 3 to (H, W) or (H, W, 3). ValueError for another shape."""
-    x = np.asarray(x)
+    x = array("x", x)
     if x.ndim == 4 and len(x) == 1:
         x = x[0]
     if x.ndim != 3 or len(x) not in (1, 3):
@@ -138,23 +153,35 @@ def to_hwc(x: ArrayLike) -> NDArray:
 
 
 def _picture(image: ArrayLike) -> NDArray:
-    image = np.asarray(image)
+    image = array("image", image)
     if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
-        raise ValueError(f"a picture must have shape (H, W) or (H, W, 3), but this one has shape {image.shape}")
+        raise ValueError(f"image must have shape (H, W) or (H, W, 3), but has shape {image.shape}")
     return image
+
+
+def _size(size: int | tuple[int, int], channels: int) -> tuple[int, int]:
+    height, width = pair("size", size, least=1)
+    affordable("size", size, 4 * channels * height * width)  # scikit-image works on copies in float64
+    return height, width
 
 
 def _as_pixel(name: str, value: object, dtype: np.dtype) -> Any:
     """A number that an array of this kind can hold. Raises TypeError for no number, ValueError for one that is cut."""
     if not is_number(value):
-        raise TypeError(f"{name} must be a number, not {value!r} ({type(value).__name__})")
-    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
-        raise ValueError(f"{name} is {value!r}, but x holds {dtype}, {np.iinfo(dtype).min} to {np.iinfo(dtype).max}")
+        raise TypeError(f"{name} must be a number, not {shown(value)}")
+    if dtype.kind == "f":
+        largest = float(np.finfo(dtype).max)
+        if largest < abs(value) < math.inf:
+            raise ValueError(f"{name} is {brief(value)}, but x holds {dtype}, up to {largest:g}")
+    else:
+        low, high = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+        if not low <= value <= high or value != int(value):
+            raise ValueError(f"{name} is {brief(value)}, but x holds {dtype}: whole numbers from {low} to {high}")
     return value
 
 
 def _at_least_two_axes(x: ArrayLike) -> NDArray:
-    x = np.asarray(x)
+    x = array("x", x)
     if x.ndim < 2:
         raise ValueError(f"x must have at least two axes (..., H, W), but has shape {x.shape}")
     return x

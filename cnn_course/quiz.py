@@ -12,14 +12,15 @@ How they look is in appearance/views.css.
 """
 
 import html
-import math
 import re
 from collections.abc import Mapping, Sequence
 
 import traitlets
 
 from cnn_course.appearance.live import StaticFirst, module
-from cnn_course.arguments.floats import is_number
+from cnn_course.arguments.floats import finite, is_number
+from cnn_course.arguments.objects import sequence, text
+from cnn_course.arguments.shown import brief, shown
 
 LETTERS = "ABCDEFGH"
 
@@ -51,16 +52,17 @@ def choice(question: str, options: Sequence[str], answer: str, why: Sequence[str
     options: what to choose from, in the order shown. answer: the right one, word for word.
     why: one reason for each option, as a list in the same order or a dict from option to reason; every reason is
     shown when its option is chosen.
-    Raises ValueError if the answer is not an option, an option comes twice or a reason is missing.
+    Raises ValueError if the answer is not an option, an option comes twice or a reason is missing; TypeError for what
+    is no text.
     """
-    options = [str(option) for option in options]
     _check_text("question", question)
+    options = [_option(i, option) for i, option in enumerate(sequence("options", options, "a list of texts"))]
     if not 2 <= len(options) <= len(LETTERS):
         raise ValueError(f"choice: {len(options)} options were given, but a question needs 2 to {len(LETTERS)}")
     if len(set(options)) < len(options):
         twice = next(option for option in options if options.count(option) > 1)
-        raise ValueError(f"choice: the option {twice!r} is there twice: make each option different")
-    if str(answer) not in options:
+        raise ValueError(f"choice: the option {twice!r} is there twice: make all options different")
+    if text("answer", answer) not in options:
         raise ValueError(f"choice: the answer {answer!r} is not one of the options {options}")
     if isinstance(why, Mapping):
         why = {str(option): reason for option, reason in why.items()}
@@ -68,21 +70,21 @@ def choice(question: str, options: Sequence[str], answer: str, why: Sequence[str
         missing = [option for option in options if option not in why]
         if unknown or missing:
             name, what = (missing[0], "has no reason") if missing else (unknown[0], "has a reason but is no option")
-            raise ValueError(f"choice: {name!r} {what}: `why` needs one reason for each of {options}")
+            raise ValueError(f"choice: {name!r} {what}: `why` needs one reason for each of the options {options}")
         reasons = [why[option] for option in options]
-    elif isinstance(why, str) or len(why) != len(options):
-        count = "one text" if isinstance(why, str) else f"{len(why)} reasons"
-        raise ValueError(f"choice: `why` has {count} for {len(options)} options: give one reason for each option")
     else:
-        reasons = list(why)
+        reasons = [why] if isinstance(why, str) else sequence("why", why, "a list of texts, or a dict of them")
+        if len(reasons) != len(options):
+            count = "one text" if isinstance(why, str) else f"{len(reasons)} reasons"
+            raise ValueError(f"choice: `why` has {count} for {len(options)} options: give one reason for each option")
     for option, reason in zip(options, reasons, strict=True):
-        _check_text(f"the reason for {option!r}", reason)
+        _check_text(f"why: the reason for {option!r}", reason)
     return Quiz(
         data={
             "kind": "choice",
             "question": question,
             "options": options,
-            "right": options.index(str(answer)),
+            "right": options.index(answer),
             "why": reasons,
         }
     )
@@ -101,19 +103,25 @@ def number(
 
     why: the reason, shown with the right answer. mistakes: likely wrong answers, each with what to think about; it is
     shown to a student who types that number. A student may type 2408448, 2,408,448, 3/4 or 1e6.
-    Raises ValueError if the answer is not finite, the tolerance is negative or a mistake would count as right.
+    Raises ValueError if a number is not finite, the tolerance is negative or a mistake would count as right; TypeError
+    for what is no number, no dict or no text.
     """
     _check_text("question", question)
     _check_text("why", why)
-    if not is_number(answer) or not math.isfinite(answer):
-        raise ValueError(f"number: the answer is {answer!r}, but it must be a finite number")
-    if not is_number(tolerance) or not 0 <= tolerance < math.inf:
-        raise ValueError(f"number: tolerance is {tolerance!r}, but it must be zero or a positive number")
+    finite("answer", answer)
+    finite("tolerance", tolerance, least=0)
+    text("unit", unit)
+    if mistakes is not None and not isinstance(mistakes, Mapping):
+        raise TypeError(f"mistakes must be a dict from a number to a text, not {shown(mistakes)}")
     listed = []
     for wrong, reason in (mistakes or {}).items():
-        _check_text(f"the reason for the mistake {wrong}", reason)
+        finite("each number in mistakes", wrong)
+        _check_text(f"the reason for the mistake {wrong} in mistakes", reason)
         if abs(wrong - answer) <= tolerance:
-            raise ValueError(f"number: the mistake {wrong} would count as right (answer {answer}, +-{tolerance})")
+            raise ValueError(
+                f"number: the mistake {wrong} would count as right (answer {answer}, tolerance {tolerance}): leave it "
+                "out of mistakes"
+            )
         listed.append([_json_number(wrong), reason])
     return Quiz(
         data={
@@ -129,9 +137,15 @@ def number(
     )
 
 
+def _option(index: int, option: object) -> str:
+    if not isinstance(option, str) and not is_number(option):
+        raise TypeError(f"options[{index}] must be a text, not {shown(option)}")
+    return str(option)
+
+
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"quiz: {name} is {value!r}, but it must be a text")
+        raise ValueError(f"quiz: {name} is {brief(value)}, but it must be a text")
 
 
 def _json_number(value: float) -> int | float:

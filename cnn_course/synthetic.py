@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn_course.arguments.arrays import array
+from cnn_course.arguments.floats import finite
+from cnn_course.arguments.labels import images_and_labels
+from cnn_course.arguments.objects import flag, instance, one_of
 from cnn_course.data_sources import drawing
 from cnn_course.data_sources.drawing import between
 
@@ -31,11 +35,20 @@ CHUNK = 250  # images drawn at a time: small enough to stay in the processor's c
 
 @dataclass(frozen=True)
 class Drawn:
-    """images: uint8 (N, C, H, W); labels: int64 (N,); factors: what each image was drawn from, arrays of length N."""
+    """images: uint8 (N, C, H, W); labels: int64 (N,); factors: what each image was drawn from, arrays of length N.
+
+    Raises TypeError and ValueError for anything else.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     factors: dict[str, NDArray]
+
+    def __post_init__(self) -> None:
+        images_and_labels(self.images, self.labels)
+        for name, values in instance("factors", self.factors, dict, "a dict of arrays").items():
+            if array(f"factors[{name!r}]", values).shape[:1] != self.labels.shape:
+                raise ValueError(f"factors[{name!r}] must have one entry for each of the {len(self.labels)} images")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -109,17 +122,18 @@ def glyphs(
     anticlockwise), slant, stroke (pixels added to each side of a stroke), noise (deviation, 1 = white).
     Raises TypeError or ValueError for a wrong n, seed, height or font.
     """
-    n, seed = drawing.check_count(n, seed)
-    if height is not None and not 4 <= height <= 28:
-        raise ValueError(f"height must be between 4 and 28 pixels, got {height}")
-    if font is not None and font not in GLYPH_FONTS:
-        raise ValueError(f"font must be one of {', '.join(GLYPH_FONTS)}, got {font!r}")
+    n, seed = drawing.check_count(n, seed, 2_000)
+    centred, upright, plain = flag("centred", centred), flag("upright", upright), flag("plain", plain)
+    if height is not None:
+        height = finite("height", height, least=4, most=28)
+    if font is not None:
+        one_of("font", font, GLYPH_FONTS)
     fields, half_strokes = _glyph_fields()
     labels = drawing.balanced_labels(n, 10, drawing.stream(seed, 0))
     u = drawing.stream(seed, 1).random((n, 9)).T
     knots = drawing.stream(seed, 2).random((n, 3, 6, 6)) * 2 - 1  # two displacements and one change of stroke
 
-    size = between(13, 21, u[1]) if height is None else np.full(n, float(height))
+    size = between(13, 21, u[1]) if height is None else np.full(n, height)
     face = (u[0] * len(GLYPH_FONTS)).astype(np.int64) if font is None else np.full(n, GLYPH_FONTS.index(font))
     glyph = face * 10 + labels
     # What the pen would have been like, in pixels; a thin font may gain more than a bold one may lose.
@@ -236,9 +250,10 @@ def shapes(
     gradient, colours in [0, 1], clutter (number of strokes behind the shape).
     Raises TypeError or ValueError for a wrong n, seed or radius.
     """
-    n, seed = drawing.check_count(n, seed)
-    if radius is not None and not 2 <= radius <= 16:
-        raise ValueError(f"radius must be between 2 and 16 pixels, got {radius}")
+    n, seed = drawing.check_count(n, seed, 5_000)
+    centred, upright, plain = flag("centred", centred), flag("upright", upright), flag("plain", plain)
+    if radius is not None:
+        radius = finite("radius", radius, least=2, most=16)
     fields = _shape_fields()
     labels = drawing.balanced_labels(n, 10, drawing.stream(seed, 0))
     u = drawing.stream(seed, 1).random((n, 10)).T
@@ -247,7 +262,7 @@ def shapes(
     tints = drawing.stream(seed, 4).random((n, 2, 3)) * 2 - 1  # colour direction of the mottle and of the stripes
     strokes = drawing.stream(seed, 5).random((n, 4, 8))
 
-    size = between(7, 13, u[0]) if radius is None else np.full(n, float(radius))
+    size = between(7, 13, u[0]) if radius is None else np.full(n, radius)
     room = np.maximum(15 - size, 0)  # so that no shape touches the border
     factors = {
         "row": 15.5 + (np.zeros(n) if centred else room * (2 * u[1] - 1)),

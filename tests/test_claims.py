@@ -159,8 +159,12 @@ def test_state_puts_the_numbers_in(capsys):
         ("nothing", {}, ValueError, "each number must be named"),
         ("{a}", {"a": 1, "b": 2}, ValueError, r"names the numbers \['a'\], but \['a', 'b'\] were given"),
         ("{a} {b}", {"a": 1}, ValueError, r"names the numbers \['a', 'b'\], but \['a'\]"),
-        ("{a}", {"a": "many"}, TypeError, "a must be a number, not 'many'"),
-        ("{a}", {"a": True}, TypeError, "a must be a number, not True"),
+        ("{a}", {"a": "many"}, TypeError, "a must be a finite number, not 'many'"),
+        ("{a}", {"a": True}, TypeError, "a must be a finite number, not True"),
+        ("{a}", {"a": float("nan")}, ValueError, "a must be a finite number, not nan"),
+        ("{a:zz}", {"a": 1}, ValueError, "a format in the sentence does not fit"),
+        ("{a", {"a": 1}, ValueError, "sentence cannot be read"),
+        (3, {"a": 1}, TypeError, "sentence must be a string, not 3"),
     ],
 )
 def test_bad_statements(sentence, numbers, error, message):

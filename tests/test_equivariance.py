@@ -50,7 +50,7 @@ def test_fill_and_wrap_reach_the_shift():
         (np.zeros((0, 1, 4, 4)), [], len, 1, ValueError, "at least one image"),
         (np.zeros((2, 1, 4, 4)), [0], len, 1, ValueError, r"labels must have shape \(2,\)"),
         (np.zeros((2, 1, 4, 4)), [0, 0], lambda x: np.zeros((2, 10)), 1, ValueError, "argmax"),
-        (np.zeros((2, 1, 4, 4)), [0, 0], len, -1, ValueError, "max_shift must be an integer of at least 0, not -1"),
+        (np.zeros((2, 1, 4, 4)), [0, 0], len, -1, ValueError, "max_shift must be .* at most 4, not -1"),
         (np.zeros((2, 1, 4, 4)), [0, 0], len, 1.5, TypeError, "max_shift must be an integer"),
     ],
 )
@@ -204,9 +204,8 @@ def test_rotation_error_of_known_layers():
     ("call", "message"),
     [
         (lambda: rotate(np.zeros(3), 90), "at least two axes"),
-        (lambda: rotate(np.zeros((3, 4)), 90), "square maps, not 3 x 4"),
+        (lambda: rotate(np.zeros((3, 4)), 90), "square maps for a quarter turn .*, not 3 x 4"),
         (lambda: rotate(np.zeros((3, 3)), np.nan), "finite number, not nan"),
-        (lambda: rotate(np.zeros((3, 3)), "90"), "finite number, not '90'"),
         (lambda: disc(0), "size must be an integer of at least 1"),
         (lambda: disc(4, 2), "leaves nothing"),
         (lambda: rotation_error(striding(1), np.zeros((1, 1, 3, 4)), 180), "images must be square"),

@@ -132,18 +132,24 @@ def test_two_passes_do_the_work_of_a_separable_kernel(kernel):
         (lambda: filters.box(4), ValueError, "k must be odd, so that the kernel has a middle, not 4"),
         (lambda: filters.identity(0), ValueError, "at least 1"),
         (lambda: filters.gaussian(3.0), TypeError, "k must be an integer"),
-        (lambda: filters.gaussian(3, 0), ValueError, "sigma must be a positive number of pixels, not 0"),
+        (lambda: filters.gaussian(3, 0), ValueError, "sigma must be a finite number, above 0, not 0"),
         (lambda: filters.gaussian(3, float("nan")), ValueError, "sigma"),
         (lambda: filters.shift(0.5, 0), TypeError, "dy must be an integer"),
-        (lambda: filters.apply(CAMERA, [1, 2]), ValueError, r"two axes .* shape \(2,\)"),
+        (lambda: filters.apply(CAMERA, [1, 2]), ValueError, r"kernel must have 2 axes .*\(shape \(2,\)\)"),
         (lambda: filters.apply(np.zeros((4, 4, 4)), np.ones((3, 3))), ValueError, r"\(H, W\) or \(H, W, 3\)"),
-        (lambda: filters.apply(CAMERA, np.ones((3, 3)), border="same"), ValueError, "border must be edge, zeros"),
-        (lambda: filters.apply(np.zeros((2, 2)), np.ones((3, 3)), border="valid"), ValueError, "covers 3 pixels"),
+        (lambda: filters.apply(CAMERA, np.ones((3, 3)), border="same"), ValueError, "border must be one of 'edge'"),
+        (lambda: filters.apply(np.zeros((2, 2)), np.ones((3, 3)), border="valid"), ValueError, "kernel covers 3 x 3"),
         (lambda: filters.apply(CAMERA * 1j, np.ones((3, 3))), TypeError, "complex128"),
-        (lambda: filters.separate([1, 2, 3]), ValueError, "two axes"),
+        (lambda: filters.separate([1, 2, 3]), ValueError, "kernel must have 2 axes"),
         (lambda: filters.separate([[np.nan, 1]]), ValueError, "finite"),
     ],
 )
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_preset_that_is_not_there_names_those_that_are():
+    with pytest.raises(KeyError, match="there is no kernel 'sobel' in PRESETS, only identity, shift right"):
+        filters.PRESETS["sobel"]
+    assert filters.PRESETS.get("sobel") is None and "sobel" not in filters.PRESETS

@@ -73,10 +73,14 @@ def test_gabors_are_fitted_better_than_their_controls():
     [
         (lambda: gabor.fit(np.ones((7, 7))), "constant"),
         (lambda: gabor.fit(np.zeros((7, 7))), "constant"),
-        (lambda: gabor.fit(np.ones((3, 7, 7))), r"got shape \(3, 7, 7\)"),
+        (lambda: gabor.fit(np.ones((3, 7, 7))), r"filter must have 2 axes .*\(shape \(3, 7, 7\)\)"),
         (lambda: gabor.fit(np.eye(2)), r"9 finite numbers or more"),
         (lambda: gabor.fit(np.full((4, 4), np.nan)), "finite"),
+        (lambda: gabor.fit(np.arange(9.0)[None]), "two rows"),
+        (lambda: gabor.fit(1e200 * np.eye(4)), "above 1e100"),
         (lambda: gabor.fit(np.eye(4), starts=0), "starts"),
+        (lambda: gabor.alike(np.ones((2, 3, 3))), "each of these is constant"),
+        (lambda: gabor.alike(np.zeros((2, 1, 9))), "H and W at least 2"),
         (lambda: gabor.controls(np.eye(4)), r"\(N, H, W\)"),
     ],
 )

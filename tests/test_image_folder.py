@@ -61,7 +61,7 @@ def test_size_scales_what_differs(tmp_path):
 
 @pytest.mark.parametrize("size", [0, (8,), (8, 0), (8, 2.5), "8x8"])
 def test_wrong_size(tmp_path, size):
-    with pytest.raises(ValueError, match=r"size must be \(height, width\)"):
+    with pytest.raises((TypeError, ValueError), match=r"size must be \(height, width\)|size\[1\] must be an integer"):
         load(make_folder(tmp_path), size=size)
     with pytest.raises(ValueError, match="is for folders of images"):
         load("digits", size=(8, 8))
@@ -113,11 +113,29 @@ def test_folders_that_cannot_be_used(tmp_path, monkeypatch):
     with pytest.raises(DatasetError, match="test has the class 'eel', which .*train has not \\(cat, dog\\)"):
         load(make_folder(tmp_path / "other" / "test", classes=("dog", "eel")).parent)
     monkeypatch.setattr(image_folder, "MOST_BYTES", 100)
-    with pytest.raises(DatasetError, match="24 images of 6x5 pixels are 1 MB in memory. Give a smaller size"):
+    with pytest.raises(
+        DatasetError, match="24 images of 6x5 pixels are 1 MB in memory. Give a smaller one: size=.64, 64., on"
+    ):
         load(make_folder(tmp_path / "large"))
     monkeypatch.undo()
+    with pytest.raises(DatasetError, match=r"at most 4,096 pixels to a side, not \(20000, 20000\). .* --size 64"):
+        load(tmp_path / "large", size=(20_000, 20_000))
+    monkeypatch.setattr(image_folder, "MOST_SIDE", 10**9)
     with pytest.raises(DatasetError, match="24 images of 1000000x1000000 pixels are 24000000 MB in memory"):
         load(tmp_path / "large", size=(1_000_000, 1_000_000))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_among_the_images_is_named(tmp_path):
+    os.mkfifo(make_folder(tmp_path) / "cat" / "x.png")
+    with pytest.raises(DatasetError, match="x.png is no file that can be read twice"):
+        load(tmp_path)
+
+
+def test_a_link_that_leads_back_is_named(tmp_path):
+    (make_folder(tmp_path) / "cat" / "again").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(DatasetError, match="again.* is a link to a folder above it"):
+        load(tmp_path)
 
 
 def test_unreadable_folder(tmp_path, monkeypatch):

@@ -76,18 +76,24 @@ def test_number_sends_plain_numbers_to_the_browser():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "error", "message"),
     [
-        ((True, "w"), "the answer is True"),
-        (("4", "w"), "the answer is '4'"),
-        ((float("nan"), "w"), "must be a finite number"),
-        ((1, "w", -1), "tolerance is -1"),
-        ((1, ""), "why is ''"),
+        ((True, "w"), TypeError, "answer must be a finite number, not True"),
+        (("4", "w"), TypeError, "answer must be a finite number, not '4'"),
+        ((float("nan"), "w"), ValueError, "answer must be a finite number"),
+        ((1, "w", -1), ValueError, "tolerance must be a finite number, at least 0, not -1"),
+        ((1, ""), ValueError, "why is ''"),
     ],
 )
-def test_number_refuses(arguments, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
+def test_number_refuses(arguments, error, message):
+    with pytest.raises(error, match=re.escape(message)):
         quiz.number("q", *arguments)
+
+
+@pytest.mark.parametrize("mistakes", ["no", False, [3], {"three": "no"}, {float("nan"): "no"}, {3: ""}])
+def test_number_refuses_mistakes_that_no_student_could_make(mistakes):
+    with pytest.raises((TypeError, ValueError), match="mistakes"):
+        quiz.number("q", 4, "w", mistakes=mistakes)
 
 
 def test_number_refuses_a_mistake_that_is_right():

@@ -12,6 +12,9 @@ import math
 
 import numpy as np
 
+from cnn_course.arguments.integers import integer, seed_of
+from cnn_course.arguments.memory import affordable
+
 GRID = 64  # a distance field has GRID x GRID cells
 REACH = 1.25  # and covers [-REACH, REACH] in both directions, in units of the shape's own radius
 NOISE_STD = math.sqrt(4 * (256**2 - 1) / 12)  # of the sum of four random bytes
@@ -22,14 +25,14 @@ def stream(seed: int, which: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, which))))
 
 
-def check_count(n: int, seed: int) -> tuple[int, int]:
-    """`n` and `seed` as plain integers. Raises TypeError or ValueError for anything but integers >= 0."""
-    for name, value in (("n", n), ("seed", seed)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"{name} must be an integer >= 0, got {value!r}")
-        if value < 0:
-            raise ValueError(f"{name} must be >= 0, got {value}")
-    return int(n), int(seed)
+def check_count(n: int, seed: int, size: int) -> tuple[int, int]:
+    """`n` and `seed` as plain integers, where drawing one image takes `size` bytes.
+
+    Raises TypeError or ValueError for anything but integers >= 0, and for images that would not fit into memory.
+    """
+    n, seed = integer("n", n, least=0), seed_of("seed", seed)
+    affordable("n", n, n, itemsize=size)
+    return n, seed
 
 
 def between(low: float, high: float, u: np.ndarray) -> np.ndarray:

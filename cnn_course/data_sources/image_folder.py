@@ -1,6 +1,7 @@
 """Your own images: a folder with one folder per class, read with Pillow."""
 
 import os
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from cnn_course.arguments.shown import brief
 from cnn_course.data_sources.download import megabytes, readable
 from cnn_course.errors import DatasetError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 MOST_BYTES = 2 * 10**9  # of decoded images, which need twice that for a moment
+MOST_SIDE = 4096  # pixels to scale to: a photograph has no more, and no network here takes a tenth of it
+
+SMALLER = "Give a smaller one: size=(64, 64), on the command line --size 64."
 
 Listing = list[tuple[str, int]]  # path and label of each image
 
@@ -66,6 +71,10 @@ def read_images(paths: list[str], size: tuple[int, int] | None) -> NDArray[np.ui
     Raises DatasetError naming the file that is unreadable or of another size, or if all would not fit into memory.
     """
     if size is not None:
+        if max(size) > MOST_SIDE:
+            raise DatasetError(
+                f"The size to scale images to has at most {MOST_SIDE:,} pixels to a side, not {brief(size)}. {SMALLER}"
+            )
         _check_room(len(paths), *size, 1)  # a single one may be too large already
     first = _decode(paths[0], size)
     height, width = first.shape[:2]
@@ -87,8 +96,7 @@ def _check_room(images: int, height: int, width: int, channels: int) -> None:
     expected = images * height * width * channels
     if expected > MOST_BYTES:
         raise DatasetError(
-            f"{images:,} images of {height}x{width} pixels are {megabytes(expected)} in memory. "
-            f"Give a smaller size, for example size=(64, 64)."
+            f"{images:,} images of {height}x{width} pixels are {megabytes(expected)} in memory. {SMALLER}"
         )
 
 
@@ -99,7 +107,8 @@ def _like(first: np.ndarray, first_path: str, path: str, size: tuple[int, int] |
     if (h, w) != (first_h, first_w):
         raise DatasetError(
             f"The images have different sizes: {first_path} is {first_h}x{first_w} (height x width), {path} is "
-            f"{h}x{w}. Give the size to scale them to, for example size=({min(first_h, 224)}, {min(first_w, 224)})."
+            f"{h}x{w}. Give one size to scale them to: size=({min(first_h, 224)}, {min(first_w, 224)}), on the "
+            f"command line --size {min(first_h, first_w, 224)}."
         )
     return image
 
@@ -107,6 +116,8 @@ def _like(first: np.ndarray, first_path: str, path: str, size: tuple[int, int] |
 def _decode(path: str, size: tuple[int, int] | None) -> np.ndarray:
     """(H, W) uint8 of a grey image, (H, W, 3) of any other (transparency is dropped)."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DatasetError(f"{path} is no file that can be read twice (a pipe or a device): delete it.")
         with Image.open(path) as picture:
             if picture.mode.startswith(("I", "F")):
                 raise DatasetError(f"{path} has more than 8 bits per channel: convert it to an 8-bit image first.")
@@ -126,13 +137,16 @@ def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
         yield from (entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _images(folder: str | os.PathLike[str]) -> Iterator[str]:
+def _images(folder: str | os.PathLike[str], above: tuple[str, ...] = ()) -> Iterator[str]:
     """Paths of all images at any depth below a folder."""
+    here = os.path.realpath(folder)
+    if here in above:
+        raise DatasetError(f"{os.fspath(folder)} is a link to a folder above it, so its images never end: delete it.")
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                yield from _images(entry)
+                yield from _images(entry, (*above, here))
             elif entry.name.lower().endswith(EXTENSIONS):
                 yield entry.path
