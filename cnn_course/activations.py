@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cnn_course.arguments.floats import is_number, same_float
+from cnn_course.arguments.floats import finite, is_number, same_float
 from cnn_course.arguments.integers import integer
+from cnn_course.arguments.shown import brief
 
 Array = NDArray[np.floating]
 
@@ -56,13 +57,13 @@ def relu_derivative(x: ArrayLike) -> Array:
 
 def leaky_relu(x: ArrayLike, slope: float = 0.01) -> Array:
     """x where x > 0, else slope * x (Maas, Hannun and Ng 2013). Raises ValueError for a slope that is not finite."""
-    x, slope = _float(x=x), _number("slope", slope)
+    x, slope = _with_number(x, "slope", slope)
     return np.where(x > 0, x, slope * x)
 
 
 def leaky_relu_derivative(x: ArrayLike, slope: float = 0.01) -> Array:
     """1 where x > 0, else slope."""
-    return _left_right(_float(x=x), _number("slope", slope))
+    return _left_right(*_with_number(x, "slope", slope))
 
 
 def prelu(x: ArrayLike, slope: ArrayLike) -> Array:
@@ -87,10 +88,10 @@ def prelu_backward(dout: ArrayLike, x: ArrayLike, slope: ArrayLike) -> tuple[Arr
     dslope adds up dout * x over every negative x that the slope was used for. Raises ValueError as `prelu` does, and
     for a dout of another shape.
     """
-    shape = np.shape(slope)
+    shape = _float(slope=slope).shape
     x, slope = _with_slope(x, slope)
-    dout = _same_shape("dout", dout, x.shape, x.dtype)
-    used = dout * np.minimum(x, 0)
+    dout = _like_out(dout, x.shape, x)
+    used = np.multiply(dout, x, out=np.zeros_like(x), where=~(x > 0))  # not dout * 0, which may be infinity * 0
     axes = tuple(a for a in range(x.ndim) if slope.ndim == 0 or slope.shape[a] == 1)
     return dout * _left_right(x, slope), used.sum(axis=axes).reshape(shape)
 
@@ -100,13 +101,13 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
 
     Raises ValueError for an alpha that is not finite.
     """
-    x, alpha = _float(x=x), _number("alpha", alpha)
+    x, alpha = _with_number(x, "alpha", alpha)
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
 def elu_derivative(x: ArrayLike, alpha: float = 1.0) -> Array:
     """1 where x > 0, else alpha * exp(x)."""
-    x, alpha = _float(x=x), _number("alpha", alpha)
+    x, alpha = _with_number(x, "alpha", alpha)
     return _left_right(x, alpha * np.exp(np.minimum(x, 0)))
 
 
@@ -122,14 +123,17 @@ def swish(x: ArrayLike, beta: float = 1.0) -> Array:
     With beta 1 it is the SiLU of Hendrycks and Gimpel (2016, arXiv:1606.08415). Raises ValueError for a beta that is
     not finite.
     """
-    x, beta = _float(x=x), _number("beta", beta)
-    return np.maximum(x, -np.finfo(x.dtype).max) * sigmoid(beta * x)
+    x, beta = _with_number(x, "beta", beta)
+    with np.errstate(over="ignore"):  # the sigmoid of infinity is its limit
+        return np.maximum(x, -np.finfo(x.dtype).max) * sigmoid(beta * x)
 
 
 def swish_derivative(x: ArrayLike, beta: float = 1.0) -> Array:
     """s + beta x s (1 - s) with s = sigmoid(beta x): between about -0.1 and 1.1."""
-    x, beta = _finite(_float(x=x)), _number("beta", beta)
-    return sigmoid(beta * x) + beta * x * sigmoid_derivative(beta * x)
+    x, beta = _with_number(x, "beta", beta)
+    with np.errstate(over="ignore"):
+        z = _finite(beta * _finite(x))
+    return sigmoid(z) + z * sigmoid_derivative(z)
 
 
 def mish(x: ArrayLike) -> Array:
@@ -160,7 +164,7 @@ def maxout_backward(dout: ArrayLike, x: ArrayLike, pieces: int) -> Array:
     """
     x = _float(x=x)
     grouped = _in_pieces(x, pieces)
-    dout = _same_shape("dout", dout, grouped.shape[:2] + grouped.shape[3:], x.dtype)
+    dout = _like_out(dout, grouped.shape[:2] + grouped.shape[3:], x)
     dx = np.zeros_like(grouped)
     np.put_along_axis(dx, grouped.argmax(axis=2)[:, :, None], dout[:, :, None], axis=2)
     return dx.reshape(x.shape)
@@ -174,12 +178,12 @@ def _float(**named: Any) -> Array:
     return same_float(**named)[0]
 
 
-def _number(name: str, value: Any) -> float:
-    if not is_number(value):
-        raise TypeError(f"{name} must be one number, not {value!r} ({type(value).__name__})")
-    if not np.isfinite(value):
-        raise ValueError(f"{name} must be finite, not {value!r}")
-    return float(value)
+def _with_number(x: ArrayLike, name: str, value: Any) -> tuple[Array, float]:
+    """x as an array, and one number that is finite in x's dtype too."""
+    x, number = _float(x=x), finite(name, value)
+    if abs(number) > np.finfo(x.dtype).max:
+        raise ValueError(f"{name}={brief(value)} is too large for x, whose dtype is {x.dtype}")
+    return x, number
 
 
 def _left_right(x: Array, left: float | Array) -> Array:
@@ -210,16 +214,20 @@ def _with_slope(x: ArrayLike, slope: ArrayLike) -> tuple[Array, Array]:
     return x, slope.reshape(-1, *(1,) * (x.ndim - 2))[None]
 
 
-def _same_shape(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    array = _float(**{name: value})
-    if array.shape != shape:
-        raise ValueError(f"{name} must have the shape of the output, {shape}, but has shape {array.shape}")
-    return array.astype(dtype, copy=False)
+def _like_out(dout: ArrayLike, shape: tuple[int, ...], x: Array) -> Array:
+    """dout in the dtype of x, if it has the shape of the output for this x."""
+    dout = _float(dout=dout)
+    if dout.shape != shape:
+        raise ValueError(
+            f"dout must have the shape of the output, {shape} for x of shape {x.shape}, but has shape {dout.shape}"
+        )
+    return dout.astype(x.dtype, copy=False)
 
 
 def _in_pieces(x: Array, pieces: int) -> Array:
     """(N, C * pieces, ...) -> (N, C, pieces, ...)"""
     pieces = integer("pieces", pieces, least=1)
-    if x.ndim < 2 or x.shape[1] % pieces:
-        raise ValueError(f"x must have shape (N, C * {pieces}, ...) for pieces={pieces}, but has shape {x.shape}")
+    if x.ndim < 2 or x.shape[1] % pieces or pieces >= 2**31:  # NumPy's shapes go no further, not even of 0 channels
+        wanted = f"(N, C * {brief(pieces)}, ...) for pieces={brief(pieces)}"
+        raise ValueError(f"x must have shape {wanted}, but has shape {x.shape}")
     return x.reshape(x.shape[0], x.shape[1] // pieces, pieces, *x.shape[2:])

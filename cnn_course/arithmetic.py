@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from cnn_course.arguments.integers import each, integer, pair
+from cnn_course.arguments.objects import flag, sequence
+from cnn_course.arguments.shown import brief
 from cnn_course.convolution import output_size
 
 __all__ = [
@@ -27,8 +29,10 @@ def conv_parameters(cin: int, cout: int, k: int | tuple[int, ...], *, bias: bool
     Raises ValueError if a number is below 1 or groups does not divide both channel counts.
     """
     cin, cout, groups = _channels(cin, cout, groups)
+    if isinstance(k, tuple | list) and not k:
+        raise ValueError("k must be an integer or one for each axis, at least one, not empty")
     taps = each("k", k, len(k) if isinstance(k, tuple | list) else 2, least=1)
-    return cout * (cin // groups) * math.prod(taps) + (cout if bias else 0)
+    return cout * (cin // groups) * math.prod(taps) + (cout if flag("bias", bias) else 0)
 
 
 def conv_macs(
@@ -51,16 +55,20 @@ def conv_macs(
     paddings: list[int | str]
     paddings = [padding] * 2 if isinstance(padding, str) else [*pair("padding", padding, least=0)]
     strides, dilations = pair("stride", stride, least=1), pair("dilation", dilation, least=1)
-    height, width = (
-        output_size(n, taps, stride=s, padding=p, dilation=d)
-        for n, taps, s, p, d in zip(pair("size", size), pair("k", k), strides, paddings, dilations, strict=True)
-    )
+    sizes, taps = pair("size", size, least=1), pair("k", k, least=1)
+    try:
+        height, width = (
+            output_size(n, t, stride=s, padding=p, dilation=d)
+            for n, t, s, p, d in zip(sizes, taps, strides, paddings, dilations, strict=True)
+        )
+    except ValueError as error:
+        raise ValueError(f"with size={brief(size)}, {error}") from None
     return weights * height * width
 
 
 def linear_parameters(n_in: int, n_out: int, bias: bool = True) -> int:
     """Weights (and biases) of a fully connected layer: n_in * n_out (+ n_out)."""
-    return linear_macs(n_in, n_out) + (n_out if bias else 0)
+    return linear_macs(n_in, n_out) + (int(n_out) if flag("bias", bias) else 0)
 
 
 def linear_macs(n_in: int, n_out: int) -> int:
@@ -70,7 +78,7 @@ def linear_macs(n_in: int, n_out: int) -> int:
 
 def mlp_parameters(sizes: Sequence[int], *, bias: bool = True) -> int:
     """Parameters of a stack of fully connected layers; sizes = (inputs, hidden, ..., outputs)."""
-    sizes = list(sizes)
+    sizes = [integer(f"sizes[{i}]", n, least=1) for i, n in enumerate(sequence("sizes", sizes))]
     if len(sizes) < 2:
         raise ValueError(f"sizes must name at least the inputs and the outputs, not {sizes!r}")
     return sum(linear_parameters(n_in, n_out, bias) for n_in, n_out in pairwise(sizes))
@@ -80,5 +88,5 @@ def _channels(cin: int, cout: int, groups: int) -> tuple[int, int, int]:
     cin, cout = integer("cin", cin, least=1), integer("cout", cout, least=1)
     groups = integer("groups", groups, least=1)
     if cin % groups or cout % groups:
-        raise ValueError(f"groups={groups} must divide both cin={cin} and cout={cout}")
+        raise ValueError(f"groups={brief(groups)} must divide both cin={brief(cin)} and cout={brief(cout)}")
     return cin, cout, groups

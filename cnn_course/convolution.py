@@ -16,8 +16,22 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import fast_convolution
+from cnn_course.arguments.arrays import array, with_axes
 from cnn_course.arguments.floats import same_float
-from cnn_course.array_engine.conv_arguments import Convolution, Padding, borders_of, checked, output_size
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.objects import flag, one_of
+from cnn_course.arguments.shown import brief
+from cnn_course.array_engine.conv_arguments import (
+    Convolution,
+    Padding,
+    axes_of,
+    blamed,
+    checked,
+    output_size,
+    places_of,
+    sliding,
+)
 
 __all__ = [
     "conv1d",
@@ -37,12 +51,15 @@ WINOGRAD_CHANNELS = 32
 
 METHODS = ("auto", "direct", "winograd", "fft")
 
+# One costs about a third of a microsecond: this many are half a minute.
+MOST_LOOPED_MACS = 10**8
+
 
 def flip(w: ArrayLike) -> NDArray:
     """Reverse a kernel: the last two axes, or the only axis of a 1-D one. Turns correlation into convolution."""
-    w = np.asarray(w)
+    w = array("w", w)
     if w.ndim == 0:
-        raise ValueError("w must have at least one axis, not be the single number " + repr(w.item()))
+        raise ValueError("w must have at least one axis, not be the single number " + brief(w.item()))
     return np.flip(w, axis=(-2, -1) if w.ndim > 1 else -1)
 
 
@@ -54,15 +71,18 @@ def correlate1d(
     x: (n,), w: (k,), both float32 or float64 (integers become float64); returns (output_size(n, k, ...),).
     Raises ValueError and TypeError as `conv2d` does.
     """
-    x, w = same_float(x=x, w=w)
-    for name, array in (("x", x), ("w", w)):
-        if array.ndim != 1:
-            raise ValueError(f"{name} must have 1 axis, but has {array.ndim} (shape {array.shape})")
+    x, w = same_float(x=with_axes("x", x, "n"), w=with_axes("w", w, "k"))
     if len(w) == 0:
         raise ValueError("w is empty: it needs at least one number")
-    output_size(len(x), len(w), stride=stride, padding=padding, dilation=dilation)  # refuses what is not possible
-    x = np.pad(x, borders_of(padding, len(w), stride, dilation))
-    return sliding_window_view(x, dilation * (len(w) - 1) + 1)[::stride, ::dilation] @ w
+    stride, dilation = integer("stride", stride, least=1), integer("dilation", dilation, least=1)
+    padding = padding if isinstance(padding, str) else integer("padding", padding, least=0)
+    (step,), (borders,), (apart,) = sliding(w.shape, stride, padding, dilation)
+    try:
+        places_of(len(x), len(w), step, borders, apart)
+    except ValueError as error:
+        raise ValueError(f"w of length {len(w)} does not fit on x of length {len(x)}: {error}") from None
+    affordable(*blamed(padding, dilation), sum(borders))
+    return sliding_window_view(np.pad(x, borders), apart * (len(w) - 1) + 1)[::step, ::apart] @ w
 
 
 def convolve1d(
@@ -82,10 +102,17 @@ def conv2d_loops(
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
 ) -> NDArray[np.floating]:
-    """`conv2d` as its definition says: one loop per index. Thousands of times slower; read it, do not use it."""
-    x, w, b, (sy, sx), borders, (dy, dx), groups, out = checked(
-        2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
-    )
+    """`conv2d` as its definition says: one loop per index. Thousands of times slower; read it, do not use it.
+
+    Raises as `conv2d` does, and ValueError where the loops would take minutes.
+    """
+    conv = checked(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    if conv.macs > MOST_LOOPED_MACS:
+        raise ValueError(
+            f"x and w, of shapes {conv.x.shape} and {conv.w.shape}, need {conv.macs:,} multiplications with this "
+            f"padding; the loops do at most {MOST_LOOPED_MACS:,}, for more would take minutes: use conv2d"
+        )
+    x, w, b, (sy, sx), borders, (dy, dx), groups, out = conv
     x = np.pad(x, ((0, 0), (0, 0), *borders))
     images, filters, rows, columns = out.shape
     channels, taps_y, taps_x = w.shape[1:]
@@ -153,14 +180,15 @@ def conv2d(
 
     Raises ValueError for shapes and values that do not fit, TypeError for other dtypes and non-integers.
     """
+    one_of("method", method, METHODS)
     conv = checked(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, not {method!r}")
-    if method == "winograd" and not _winograd_fits(conv):
+    if method == "winograd" and not conv.fits_winograd:
         raise ValueError(
-            f'method="winograd" is for 3 x 3 kernels with stride 1 and dilation 1, not {conv.w.shape[2]} x '
-            f'{conv.w.shape[3]}, stride {conv.stride}, dilation {conv.dilation}: use "auto", "direct" or "fft"'
+            f'method="winograd" is for 3 x 3 kernels with stride 1 and dilation 1, not for this w of {conv.w.shape[2]} '
+            f'x {conv.w.shape[3]}, stride {conv.stride}, dilation {conv.dilation}: use "auto", "direct" or "fft"'
         )
+    if method == "fft":  # "auto" would not take it for spectra this large
+        affordable("method", method, len(conv.w) * conv.w.shape[1] * math.prod(conv.padded_size), itemsize=8)
     return _compute(conv, _pick(conv) if method == "auto" else method)
 
 
@@ -240,13 +268,16 @@ def conv_backward(
     dw correlates x with dout; dx spreads each number of dout over the window that it came from; db adds dout up.
     Raises ValueError and TypeError as `conv2d` does, and ValueError if dout has another shape than the output.
     """
-    axes = np.ndim(x) - 2
-    if axes not in (1, 2, 3):
-        raise ValueError(f"x must have 3, 4 or 5 axes, (N, C) and one to three more, but has shape {np.shape(x)}")
+    flag("need_dx", need_dx)
     dout, x, w = same_float(dout=dout, x=x, w=w)
+    axes = axes_of(x, w)
     conv = checked(axes, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    groups = conv.groups
     if dout.shape != conv.out.shape:
-        raise ValueError(f"dout must have the shape of the output, {conv.out.shape}, but has shape {dout.shape}")
+        raise ValueError(
+            f"dout must have the shape of the output, {conv.out.shape}, but has shape {dout.shape} (x {x.shape}, "
+            f"w {w.shape}, stride {conv.stride}, padding {conv.borders}, dilation {conv.dilation})"
+        )
     db = dout.sum(axis=(0, *range(2, 2 + axes)))
     if conv.out.size == 0:
         return np.zeros(x.shape, x.dtype) if need_dx else None, np.zeros(w.shape, w.dtype), db
@@ -267,10 +298,6 @@ def conv_backward(
     return _compute(full, _pick(full)), dw, db
 
 
-def _winograd_fits(conv: Convolution) -> bool:
-    return conv.w.shape[2:] == (3, 3) and max(conv.stride) == max(conv.dilation) == 1
-
-
 def _pick(conv: Convolution) -> str:
     """The method that is likely the fastest for these shapes; in float64 always the most accurate one.
 
@@ -280,7 +307,7 @@ def _pick(conv: Convolution) -> str:
     if conv.x.dtype == np.float64:
         return "direct"
     depth = conv.w.shape[1]
-    if _winograd_fits(conv) and min(depth, len(conv.w) // conv.groups) >= WINOGRAD_CHANNELS:
+    if conv.fits_winograd and min(depth, len(conv.w) // conv.groups) >= WINOGRAD_CHANNELS:
         return "winograd"
     images, channels, filters = len(conv.x), conv.x.shape[1], len(conv.w)
     points = math.prod(conv.padded_size)

@@ -20,6 +20,10 @@ import scipy.fft
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
+from cnn_course.arguments.arrays import array
+from cnn_course.arguments.floats import same_float
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import instance
 from cnn_course.array_engine import cache_blocks
 from cnn_course.array_engine.cache_blocks import even, in_threads, product, threads
 from cnn_course.array_engine.conv_arguments import Convolution
@@ -27,7 +31,12 @@ from cnn_course.array_engine.conv_arguments import Convolution
 
 def windows(x: NDArray, conv: Convolution) -> NDArray:
     """All windows of a padded x (N, C, *S) as a view (N, C, *K, *OS): what each tap meets at each place."""
-    axes = len(conv.stride)
+    axes = len(_convolution(conv).stride)
+    x = array("x", x)
+    if x.shape[2:] != conv.padded_size or x.ndim != axes + 2:
+        raise ValueError(
+            f"x must be padded, so that its last axes are {conv.padded_size} as conv says, but has shape {x.shape}"
+        )
     view = sliding_window_view(x, conv.span, axis=tuple(range(2, 2 + axes)))
     view = view[(slice(None),) * 2 + tuple(slice(None, None, step) for step in conv.stride + conv.dilation)]
     return view.transpose(0, 1, *range(2 + axes, 2 + 2 * axes), *range(2, 2 + axes))
@@ -35,6 +44,8 @@ def windows(x: NDArray, conv: Convolution) -> NDArray:
 
 def by_columns(conv: Convolution) -> None:
     """Copy windows into the columns of a matrix; one product with the kernels as rows does the rest."""
+    if _convolution(conv).out.size == 0:
+        return
     x, w, out, groups = conv.x, conv.w, conv.out, conv.groups
     images, filters, rows, *others = out.shape
     row = math.prod(others)  # places for each index of the first spatial axis
@@ -79,13 +90,22 @@ def by_winograd(conv: Convolution, tile: int = 4) -> None:
     """3 x 3 kernels, stride 1: tiles of outputs from (tile + 2)^2 products instead of 9 tile^2.
 
     Its float32 error is about ten times that of the direct sum for tile 4. A value that is not finite spreads over
-    its tile.
+    its tile. Raises ValueError for other kernels and strides, and for another tile than 2 or 4.
     """
+    if not _convolution(conv).fits_winograd:
+        raise ValueError(
+            f"conv has kernels of {conv.w.shape[2:]}, stride {conv.stride} and dilation {conv.dilation}: "
+            "Winograd's method is for 3 x 3 kernels with stride 1 and dilation 1"
+        )
+    tile = integer("tile", tile)
+    matrices = winograd_matrices(tile)
+    if conv.out.size == 0:
+        return
     x, w, out, groups = conv.x, conv.w, conv.out, conv.groups
     images, filters, height, width = out.shape
     channels, side = x.shape[1], tile + 2
     across, rows = -(-width // tile), -(-height // tile)
-    to_outputs, to_kernels, to_inputs = (m.astype(x.dtype) for m in winograd_matrices(tile))
+    to_outputs, to_kernels, to_inputs = (m.astype(x.dtype) for m in matrices)
     kernels = np.empty((side**2, w.size // 9), w.dtype)
     columns, both = np.ascontiguousarray(w.reshape(-1, 9).T), np.kron(to_kernels, to_kernels)
 
@@ -159,7 +179,6 @@ def _whole_and_last(size: int, tile: int) -> list[tuple[int, int, int]]:
     return [part for part in ((0, whole, tile), (whole, 1, rest)) if part[1] * part[2]]
 
 
-@functools.cache
 def winograd_matrices(tile: int) -> tuple[NDArray, NDArray, NDArray]:
     """The three transforms of F(tile, 3), float64: A^T (tile, n), G (n, 3) and B^T (n, n) with n = tile + 2.
 
@@ -167,10 +186,17 @@ def winograd_matrices(tile: int) -> tuple[NDArray, NDArray, NDArray]:
     multiplying the values and interpolating; sliding a kernel is the transpose of that. With the points p,
     A^T and G hold their powers, and row i of B^T the coefficients of prod (x - p[j]) over j != i. What each of these
     must be divided by, prod (p[i] - p[j]), is moved into G, because the kernels are transformed only once.
-    Computed with fractions, so every entry is exact before it is rounded.
+    Computed with fractions, so every entry is exact before it is rounded. Raises ValueError for another tile than 2 or
+    4, TypeError for what is no integer.
     """
-    if tile not in (2, 4):
+    if integer("tile", tile) not in (2, 4):
         raise ValueError(f"tile must be 2 or 4, not {tile!r}: larger tiles need points that cost too much accuracy")
+    to_outputs, to_kernels, to_inputs = _winograd_matrices(int(tile))
+    return to_outputs.copy(), to_kernels.copy(), to_inputs.copy()  # what the caller does to them stays with the caller
+
+
+@functools.cache
+def _winograd_matrices(tile: int) -> tuple[NDArray, NDArray, NDArray]:
     points = [Fraction(p) for p in (0, 1, -1, 2, -2)[: tile + 1]]
     n = len(points) + 1
 
@@ -197,6 +223,8 @@ def by_fft(conv: Convolution) -> None:
 
     The error is relative to the largest output, not to each; a value that is not finite spreads over its image.
     """
+    if _convolution(conv).out.size == 0:
+        return
     x, w, out, groups = conv.x, conv.w, conv.out, conv.groups
     axes = tuple(range(-len(conv.stride), 0))
     size = [scipy.fft.next_fast_len(n, real=True) for n in conv.padded_size]  # outputs never wrap round
@@ -230,7 +258,10 @@ def by_fft(conv: Convolution) -> None:
 
 def kernel_gradient(conv: Convolution, dout: NDArray) -> NDArray:
     """dw: every kernel number meets dout at each place; the product of the columns with dout, transposed."""
+    dout = _like_out(_convolution(conv), dout)
     x, w, groups = conv.x, conv.w, conv.groups
+    if dout.size == 0:
+        return np.zeros(w.shape, w.dtype)
     images, filters, rows, *others = dout.shape
     taps = w[0].size
     block, band = _block_and_band(conv, groups * taps)
@@ -256,7 +287,10 @@ def kernel_gradient(conv: Convolution, dout: NDArray) -> NDArray:
 
 def spread_back(conv: Convolution, dout: NDArray) -> NDArray:
     """dx: every number of dout, times the kernel, is added to the window that it came from."""
+    dout = _like_out(_convolution(conv), dout)
     x, w, groups = conv.x, conv.w, conv.groups
+    if dout.size == 0:
+        return np.zeros(x.shape, x.dtype)
     images, filters = dout.shape[:2]
     kernels = w.reshape(groups, filters // groups, -1).swapaxes(1, 2)
     block, _ = _block_and_band(conv, groups * w[0].size)
@@ -277,6 +311,17 @@ def spread_back(conv: Convolution, dout: NDArray) -> NDArray:
 
     in_threads(work, range(0, images, block), conv.macs)
     return dx
+
+
+def _convolution(conv: Convolution) -> Convolution:
+    return instance("conv", conv, Convolution, "a Convolution, as array_engine.conv_arguments.checked makes it")
+
+
+def _like_out(conv: Convolution, dout: NDArray) -> NDArray:
+    (dout,) = same_float(dout=dout)
+    if dout.shape != conv.out.shape:
+        raise ValueError(f"dout must have the shape of conv's output, {conv.out.shape}, but has shape {dout.shape}")
+    return dout.astype(conv.x.dtype, copy=False)
 
 
 def _rows_of(view: NDArray, images: int, first: int, count: int) -> NDArray:

@@ -4,6 +4,9 @@
 shape. This is the interface of the assignments of Stanford's course CS231n. Pooling has the same pairs in
 `cnn_course.pooling`. No layer keeps anything between calls or knows training from prediction, so there is neither
 batch norm nor dropout. float32 stays float32; integers, booleans and float64 give float64.
+
+Every function raises ValueError for shapes and values that do not fit, TypeError for other kinds of things. Both name
+the argument, `cache` where it is that of another layer.
 """
 
 import math
@@ -14,21 +17,36 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import convolution
+from cnn_course.arguments import objects
+from cnn_course.arguments.arrays import array
 from cnn_course.arguments.floats import same_float
+from cnn_course.arguments.functions import called
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import flag
+from cnn_course.arguments.shown import shown
+from cnn_course.array_engine.conv_arguments import Padding, axes_of
 
 CONVOLUTIONS: dict[int, Callable[..., NDArray]] = {3: convolution.conv1d, 4: convolution.conv2d, 5: convolution.conv3d}
 
 
-def conv_forward(x: NDArray, w: NDArray, b: NDArray | None = None, **settings: Any) -> tuple[NDArray, tuple]:
+def conv_forward(
+    x: NDArray,
+    w: NDArray,
+    b: NDArray | None = None,
+    *,
+    stride: int | tuple[int, ...] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> tuple[NDArray, tuple]:
     """Convolution in one, two or three dimensions: x (N, C, *size), w (O, C / groups, *kernel), b (O,) or None.
 
-    settings: stride, padding, dilation, groups, as in `convolution.conv2d`. Returns (out (N, O, *places), cache).
+    stride, padding, dilation, groups: as in `convolution.conv2d`. Returns (out (N, O, *places), cache).
     Raises ValueError and TypeError as `convolution.conv2d` does.
     """
-    x, w = np.asarray(x), np.asarray(w)
-    if x.ndim not in CONVOLUTIONS:
-        raise ValueError(f"x must have 3, 4 or 5 axes (N, C, *size), but has {x.ndim} (shape {x.shape})")
-    return CONVOLUTIONS[x.ndim](x, w, b, **settings), (x, w, settings)
+    x, w = array("x", x), array("w", w)
+    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return CONVOLUTIONS[axes_of(x, w) + 2](x, w, b, **settings), (x, w, settings)
 
 
 @overload
@@ -43,8 +61,13 @@ def conv_backward(dout: NDArray, cache: tuple, *, need_dx: bool) -> tuple[NDArra
 
 def conv_backward(dout: NDArray, cache: tuple, *, need_dx: bool = True) -> tuple[NDArray | None, NDArray, NDArray]:
     """(dx, dw, db) of `conv_forward`; db is there also where b was None. See `convolution.conv_backward`."""
-    x, w, settings = cache
-    return convolution.conv_backward(dout, x, w, need_dx=need_dx, **settings)
+    x, w, settings = _parts(cache, "conv_forward", "x", "w", "settings")
+    if not isinstance(settings, dict) or not settings.keys() <= {"stride", "padding", "dilation", "groups"}:
+        raise TypeError(f"cache must end in the settings of conv_forward, a dict, not in {shown(settings)}")
+    try:
+        return convolution.conv_backward(dout, x, w, need_dx=need_dx, **settings)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{error} (x and w are those of the cache)") from error
 
 
 def affine_forward(x: NDArray, w: NDArray, b: NDArray) -> tuple[NDArray, tuple]:
@@ -72,9 +95,12 @@ def affine_backward(dout: NDArray, cache: tuple, *, need_dx: bool) -> tuple[NDAr
 
 def affine_backward(dout: NDArray, cache: tuple, *, need_dx: bool = True) -> tuple[NDArray | None, NDArray, NDArray]:
     """(dx, dw, db) of `affine_forward`: dout @ w, dout.T @ x and the sum of dout over the batch."""
-    x, w = cache
+    x, w = _parts(cache, "affine_forward", "x", "w")
+    x, w = same_float(**{"cache[0]": x, "cache[1]": w})
+    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
+        raise ValueError(f"cache must hold x (N, D) and w (units, D), but their shapes are {x.shape} and {w.shape}")
     dout = _like_out(dout, (len(x), len(w)), x.dtype)
-    return dout @ w if need_dx else None, dout.T @ x, dout.sum(axis=0)
+    return dout @ w if flag("need_dx", need_dx) else None, dout.T @ x, dout.sum(axis=0)
 
 
 def relu_forward(x: NDArray) -> tuple[NDArray, NDArray]:
@@ -86,19 +112,25 @@ def relu_forward(x: NDArray) -> tuple[NDArray, NDArray]:
 
 def relu_backward(dout: NDArray, cache: NDArray) -> NDArray:
     """dx of `relu_forward`: dout where x was above zero, else 0 (also at x = 0, as in PyTorch)."""
+    (cache,) = same_float(cache=cache)
     return np.where(cache > 0, _like_out(dout, cache.shape, cache.dtype), cache.dtype.type(0))
 
 
 def elementwise_forward(x: NDArray, function: Callable, derivative: Callable) -> tuple[NDArray, tuple]:
-    """Any activation, for example with function=activations.tanh and derivative=activations.tanh_derivative."""
+    """Any activation, for example with function=activations.tanh and derivative=activations.tanh_derivative.
+
+    Raises ValueError if the function gives another shape than that of x.
+    """
     (x,) = same_float(x=x)
-    return function(x), (x, derivative)
+    objects.function("derivative", derivative)
+    return _of_each("function", function, x), (x, derivative)
 
 
 def elementwise_backward(dout: NDArray, cache: tuple) -> NDArray:
     """dx of `elementwise_forward`: dout times the derivative at x."""
-    x, derivative = cache
-    return _like_out(dout, x.shape, x.dtype) * derivative(x)
+    x, derivative = _parts(cache, "elementwise_forward", "x", "derivative")
+    (x,) = same_float(**{"cache[0]": x})
+    return _like_out(dout, x.shape, x.dtype) * _of_each("the derivative in the cache", derivative, x)
 
 
 def flatten_forward(x: NDArray) -> tuple[NDArray, NDArray]:
@@ -111,12 +143,17 @@ def flatten_forward(x: NDArray) -> tuple[NDArray, NDArray]:
 
 def flatten_backward(dout: NDArray, cache: NDArray) -> NDArray:
     """dx of `flatten_forward`: dout in the shape of x."""
+    (cache,) = same_float(cache=cache)
+    if cache.ndim < 2:
+        raise ValueError(f"cache must have at least 2 axes (N, ...), as x had, but has shape {cache.shape}")
     return _like_out(dout, (len(cache), math.prod(cache.shape[1:])), cache.dtype).reshape(cache.shape)
 
 
 def softmax(logits: NDArray) -> NDArray:
     """Probabilities (N, C) that are at least 0 and sum to 1 in every row; large logits do not overflow."""
     (logits,) = same_float(logits=logits)
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(f"logits must have shape (N, C) with C at least 1, not {logits.shape}")
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return raised / raised.sum(axis=-1, keepdims=True)
 
@@ -141,20 +178,41 @@ def softmax_cross_entropy(logits: NDArray, labels: ArrayLike) -> tuple[float, ND
 
 
 def check_labels(labels: ArrayLike, count: int, classes: int) -> NDArray[np.integer]:
-    """The labels as an array (count,). Raises ValueError for a label outside 0 ... classes - 1 or another shape."""
-    labels = np.asarray(labels)
+    """The labels as an array (count,).
+
+    Raises ValueError for a label outside 0 ... classes - 1 or another shape, TypeError for what are no whole numbers.
+    """
+    count, classes = integer("count", count, least=0), integer("classes", classes, least=1)
+    labels = array("labels", labels, kinds="iu")
     if labels.shape != (count,):
-        raise ValueError(f"labels must have shape ({count},), one for each row of logits, not {labels.shape}")
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"labels must be whole numbers, not {labels.dtype}")
-    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"labels must have shape (count,) = ({count},), one for each row of logits, not shape {labels.shape}"
+        )
+    if count and (labels.min() < 0 or labels.max() >= classes):
         wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise ValueError(f"label {wrong} is out of range: the logits have {classes} classes, 0 to {classes - 1}")
+        raise ValueError(
+            f"label {wrong} is out of range: the logits have {classes} classes, so that labels are 0 to {classes - 1}"
+        )
     return labels
 
 
+def _parts(cache: Any, forward: str, *names: str) -> tuple:
+    """What a cache holds."""
+    if not isinstance(cache, tuple | list) or len(cache) != len(names):
+        raise TypeError(f"cache must be what {forward} returns second, ({', '.join(names)}), not {shown(cache)}")
+    return tuple(cache)
+
+
+def _of_each(name: str, given: Callable, x: NDArray) -> NDArray:
+    """What a function of one number gives for every number of x."""
+    values = array(f"what {name} gives", called(name, given, x))
+    if values.shape != x.shape:
+        raise ValueError(f"{name} must give a number for each of x, of shape {x.shape}, but gives shape {values.shape}")
+    return values
+
+
 def _like_out(dout: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    dout = np.asarray(dout, dtype)
+    (dout,) = same_float(dout=dout)
     if dout.shape != shape:
-        raise ValueError(f"dout must have the shape of the layer's output, {shape}, not {dout.shape}")
-    return dout
+        raise ValueError(f"dout must have the shape of the layer's output, by its cache {shape}, not {dout.shape}")
+    return dout.astype(dtype, copy=False)

@@ -10,21 +10,56 @@ and nothing is padded, the windows tile the input, and no gradient has to be add
 The passes, with what happens where several numbers are the largest and in the padding, are `array_engine.box_windows`.
 
 float32 stays float32; integers, booleans and float64 give float64. Every function raises ValueError for shapes and
-values that do not fit and TypeError for other dtypes and non-integers.
+values that do not fit and TypeError for other dtypes, for non-integers and for the cache of another layer.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_course.arguments.floats import same_float
-from cnn_course.arguments.integers import each, integer
-from cnn_course.array_engine.box_windows import AxisWindows, box_spread, box_sum, combine, largest, route
-from cnn_course.array_engine.conv_arguments import output_size
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.objects import instance, one_of
+from cnn_course.array_engine.box_windows import AxisWindows, box, box_spread, box_sum, combine, largest, route
+from cnn_course.array_engine.conv_arguments import places_of
 
 Sizes = int | tuple[int, ...]
+
+# The weights of the blur add up to 2^(k - 1), which must be a float.
+MOST_BLURRED = 1024
+
+
+class _MaxCache(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    axes: list[AxisWindows]
+    winners: list[NDArray]
+
+
+class _AvgCache(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    axes: list[AxisWindows]
+
+
+class _L2Cache(NamedTuple):
+    x: NDArray
+    out: NDArray
+    axes: list[AxisWindows]
+
+
+class _GlobalMaxCache(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    where: NDArray
+
+
+class _GlobalAvgCache(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype
 
 
 def max_pool(x: ArrayLike, k: Sizes, *, stride: Sizes | None = None, padding: Sizes = 0) -> NDArray[np.floating]:
@@ -47,7 +82,7 @@ def max_pool_forward(
     for axis in reversed(axes):  # the last axis first, so that the first of several maxima in reading order wins
         out, winner = largest(axis.pad(out, -np.inf), axis)
         winners.append(winner)
-    return out, (out.shape, out.dtype, axes, winners[::-1])
+    return out, _MaxCache(out.shape, out.dtype, axes, winners[::-1])
 
 
 def max_pool_backward(dout: ArrayLike, cache: tuple) -> NDArray[np.floating]:
@@ -55,7 +90,7 @@ def max_pool_backward(dout: ArrayLike, cache: tuple) -> NDArray[np.floating]:
 
     Of several equal maxima the first in reading order gets it all, of several NaN the last, as in PyTorch.
     """
-    shape, dtype, axes, winners = cache
+    shape, dtype, axes, winners = instance("cache", cache, _MaxCache, "what max_pool_forward returns second")
     dx = _same_shape(dout, shape, dtype)
     for axis, winner in zip(axes, winners, strict=True):
         dx = route(dx, axis, winner)
@@ -76,12 +111,12 @@ def avg_pool_forward(
     """`avg_pool`, and the cache that `avg_pool_backward` needs."""
     x, axes = _check(x, k, stride, padding)
     out = box_sum(x, axes) / _taps(axes, x.dtype)
-    return out, (out.shape, out.dtype, axes)
+    return out, _AvgCache(out.shape, out.dtype, axes)
 
 
 def avg_pool_backward(dout: ArrayLike, cache: tuple) -> NDArray[np.floating]:
     """The gradient of x: every number of dout is shared equally by the pixels of its window."""
-    shape, dtype, axes = cache
+    shape, dtype, axes = instance("cache", cache, _AvgCache, "what avg_pool_forward returns second")
     dout = _same_shape(dout, shape, dtype)
     return box_spread(dout / _taps(axes, dout.dtype), axes)
 
@@ -100,12 +135,12 @@ def l2_pool_forward(
     """`l2_pool`, and the cache that `l2_pool_backward` needs."""
     x, axes = _check(x, k, stride, padding)
     out = np.sqrt(box_sum(np.square(x), axes))
-    return out, (x, out, axes)
+    return out, _L2Cache(x, out, axes)
 
 
 def l2_pool_backward(dout: ArrayLike, cache: tuple) -> NDArray[np.floating]:
     """The gradient of x: dout * x / out summed over the windows of each pixel; 0 for a window of zeros."""
-    x, out, axes = cache
+    x, out, axes = instance("cache", cache, _L2Cache, "what l2_pool_forward returns second")
     dout = _same_shape(dout, out.shape, out.dtype)
     return x * box_spread(np.divide(dout, out, out=np.zeros_like(dout), where=out != 0), axes)
 
@@ -125,12 +160,12 @@ def global_max_pool_forward(x: ArrayLike) -> tuple[NDArray[np.floating], tuple]:
     if np.isnan(out).any():  # of several NaN the last gets the gradient, as in PyTorch
         last = flat.shape[2] - 1 - np.isnan(flat[..., ::-1]).argmax(axis=2)[..., None]
         where = np.where(np.isnan(out), last, where)
-    return out[..., 0], (x.shape, x.dtype, where)
+    return out[..., 0], _GlobalMaxCache(x.shape, x.dtype, where)
 
 
 def global_max_pool_backward(dout: ArrayLike, cache: tuple) -> NDArray[np.floating]:
     """The gradient of x: each number of dout (N, C) goes to the (first) maximum of its map."""
-    shape, dtype, where = cache
+    shape, dtype, where = instance("cache", cache, _GlobalMaxCache, "what global_max_pool_forward returns second")
     dx = np.zeros((*shape[:2], math.prod(shape[2:])), dtype)
     np.put_along_axis(dx, where, _same_shape(dout, shape[:2], dtype)[..., None], axis=2)
     return dx.reshape(shape)
@@ -145,12 +180,12 @@ def global_avg_pool(x: ArrayLike) -> NDArray[np.floating]:
 def global_avg_pool_forward(x: ArrayLike) -> tuple[NDArray[np.floating], tuple]:
     """`global_avg_pool`, and the cache that `global_avg_pool_backward` needs."""
     x = _maps(x)
-    return global_avg_pool(x), (x.shape, x.dtype)
+    return global_avg_pool(x), _GlobalAvgCache(x.shape, x.dtype)
 
 
 def global_avg_pool_backward(dout: ArrayLike, cache: tuple) -> NDArray[np.floating]:
     """The gradient of x: each number of dout (N, C) is shared equally by its map."""
-    shape, dtype = cache
+    shape, dtype = instance("cache", cache, _GlobalAvgCache, "what global_avg_pool_forward returns second")
     share = _same_shape(dout, shape[:2], dtype) / dtype.type(math.prod(shape[2:]))
     return np.broadcast_to(share.reshape(*shape[:2], *[1] * (len(shape) - 2)), shape).copy()
 
@@ -160,15 +195,16 @@ def blur_pool(x: ArrayLike, k: int = 3, *, stride: Sizes = 2, border: str = "ref
 
     The blur takes away the detail that the coarser grid cannot hold, which a plain stride folds back in as an
     error that depends on where the grid falls (Zhang, "Making Convolutional Networks Shift-Invariant Again", 2019).
-    k: taps of the blur, 1 means none. border: what lies outside, "reflect", "zeros" or "wrap".
+    k: taps of the blur, 1 means none, at most 1024. border: what lies outside, "reflect", "zeros" or "wrap".
     x: (N, C, *size); returns (N, C, *ceil(size / stride)).
     """
     modes: dict[str, Literal["reflect", "constant", "wrap"]]
     modes = {"reflect": "reflect", "zeros": "constant", "wrap": "wrap"}
-    if border not in modes:
-        raise ValueError(f"border must be one of {', '.join(modes)}, not {border!r}")
+    one_of("border", border, modes)
+    if stride is None:  # which here would be 1, as the other pools make of it their k
+        raise TypeError("stride must be an integer, or one for each axis, not None")
     out, axes = _check(x, 1, stride, 0)
-    k = integer("k", k, least=1)
+    k = integer("k", integer("k", k, least=1), most=MOST_BLURRED)
     weights = np.array([math.comb(k - 1, i) for i in range(k)]) / 2 ** (k - 1)
     for axis in axes:
         sides = [(0, 0)] * out.ndim
@@ -197,22 +233,21 @@ def _check(x: Any, k: Any, stride: Any, padding: Any) -> tuple[NDArray, list[Axi
     """Everything that the layers check: the array, and one `AxisWindows` for each of its last axes."""
     x = _maps(x)
     size = x.shape[2:]
-    extents = each("k", k, len(size), least=1)
-    strides = extents if stride is None else each("stride", stride, len(size), least=1)
-    paddings = each("padding", padding, len(size), least=0)
+    extents, strides, paddings = box(len(size), k, stride, padding)
     axes = []
     for number, (n, one_k, s, p) in enumerate(zip(size, extents, strides, paddings, strict=True), start=2):
-        if 2 * p > one_k:
-            raise ValueError(
-                f"padding {p} is more than half of k = {one_k}: some windows would hold nothing but padding"
-            )
-        places = output_size(n, one_k, stride=s, padding=p)
+        try:
+            places = places_of(n, one_k, s, (p, p))
+        except ValueError as error:
+            raise ValueError(f"k={k} does not fit on x of shape {x.shape}: {error}") from None
         axes.append(AxisWindows(number=number, n=n, k=one_k, stride=s, padding=p, places=places))
+    padded = math.prod(n + 2 * p for n, p in zip(size, paddings, strict=True))
+    affordable("padding", padding, x.shape[0] * x.shape[1] * (padded - math.prod(size)), itemsize=x.itemsize)
     return x, axes
 
 
 def _same_shape(dout: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    dout = np.asarray(dout, dtype)
+    (dout,) = same_float(dout=dout)
     if dout.shape != shape:
-        raise ValueError(f"dout must have the shape of the output, {shape}, but has shape {dout.shape}")
-    return dout
+        raise ValueError(f"dout must have the shape of the output, by its cache {shape}, but has shape {dout.shape}")
+    return dout.astype(dtype, copy=False)

@@ -261,30 +261,37 @@ def test_dtypes_of_prelu_and_maxout():
 @pytest.mark.parametrize("x", [np.ones(2, np.float16), np.ones(2, complex), ["a"], None])
 def test_other_numbers_are_refused(name, x):
     for function in (getattr(activations, name), derivative(name)):
-        with pytest.raises(TypeError, match="x has dtype .*float32 and float64 are allowed"):
+        with pytest.raises(
+            TypeError,
+            match="x (has dtype .*float32 and float64 are allowed|must be an array of booleans, integers, floats)",
+        ):
             function(x)
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: activations.leaky_relu(1.0, np.nan), ValueError, "slope must be finite, not nan"),
-        (lambda: activations.leaky_relu_derivative(1.0, [0.1]), TypeError, r"slope must be one number, not \[0.1\]"),
-        (lambda: activations.elu(1.0, True), TypeError, "alpha must be one number, not True"),
-        (lambda: activations.elu_derivative(1.0, "1"), TypeError, "alpha must be one number"),
-        (lambda: activations.swish(1.0, np.inf), ValueError, "beta must be finite"),
-        (lambda: activations.swish_derivative(1.0, 1j), TypeError, "beta must be one number"),
+        (lambda: activations.leaky_relu(1.0, np.nan), ValueError, "slope must be a finite number, not nan"),
+        (
+            lambda: activations.leaky_relu_derivative(1.0, [0.1]),
+            TypeError,
+            r"slope must be a finite number, not \[0.1\]",
+        ),
+        (lambda: activations.elu(1.0, True), TypeError, "alpha must be a finite number, not True"),
+        (lambda: activations.elu_derivative(1.0, "1"), TypeError, "alpha must be a finite number"),
+        (lambda: activations.swish(1.0, np.inf), ValueError, "beta must be a finite number"),
+        (lambda: activations.swish_derivative(1.0, 1j), TypeError, "beta must be a finite number"),
         (lambda: prelu(np.ones((2, 3)), np.ones(2)), ValueError, r"slope has shape \(2,\) and x \(2, 3\)"),
         (lambda: prelu(np.ones(3), np.ones(3)), ValueError, "one number for each channel of x"),
         (lambda: prelu(np.ones((2, 3)), np.ones((1, 3))), ValueError, "slope must be a single number or"),
-        (lambda: prelu_derivative(np.ones((2, 3)), "a"), TypeError, "slope has dtype"),
+        (lambda: prelu_derivative(np.ones((2, 3)), "a"), TypeError, "slope must be an array of"),
         (lambda: prelu_backward(np.ones((2, 2)), np.ones((2, 3)), 0.1), ValueError, "dout must have the shape"),
         (lambda: maxout(np.ones((2, 5)), 2), ValueError, r"shape \(N, C \* 2, \.\.\.\) .*has shape \(2, 5\)"),
         (lambda: maxout(np.ones(4), 2), ValueError, r"has shape \(4,\)"),
         (lambda: maxout(np.ones((2, 4)), 0), ValueError, "pieces must be an integer of at least 1, not 0"),
         (lambda: maxout(np.ones((2, 4)), 2.0), TypeError, "pieces must be an integer"),
         (lambda: maxout_backward(np.ones((2, 4)), np.ones((2, 4)), 2), ValueError, r"the output, \(2, 2\)"),
-        (lambda: maxout_backward(["a"], np.ones((2, 4)), 2), TypeError, "dout has dtype"),
+        (lambda: maxout_backward(["a"], np.ones((2, 4)), 2), TypeError, "dout must be an array of"),
     ],
 )
 def test_bad_input(call, error, message):

@@ -315,7 +315,7 @@ def test_bad_input_of_the_global_and_the_blurred():
             function(np.ones((4, 4)))
         with pytest.raises(ValueError, match="maps are empty"):
             function(np.ones((1, 2, 0, 3)))
-    with pytest.raises(ValueError, match="border must be one of reflect, zeros, wrap, not 'same'"):
+    with pytest.raises(ValueError, match="border must be one of 'reflect', 'zeros', 'wrap', not 'same'"):
         pooling.blur_pool(np.ones((1, 1, 4)), border="same")
     with pytest.raises(ValueError, match="k must be an integer of at least 1"):
         pooling.blur_pool(np.ones((1, 1, 4)), 0)

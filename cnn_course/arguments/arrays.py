@@ -37,7 +37,8 @@ def with_axes(name: str, value: ArrayLike, axes: str, *, kinds: str = NUMBERS) -
     found = array(name, value, kinds=kinds)
     wanted = axes.count(",") + 1
     if found.ndim != wanted:
-        raise ValueError(f"{name} must have {wanted} axes ({axes}), but has {found.ndim} (shape {found.shape})")
+        several = f"{wanted} {'axis' if wanted == 1 else 'axes'}"
+        raise ValueError(f"{name} must have {several} ({axes}), but has {found.ndim} (shape {found.shape})")
     return found
 
 

@@ -5,10 +5,36 @@ kh + kw steps instead of kh * kw, each of them one operation on whole slices.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cnn_course.array_engine.conv_arguments import each_size
+
+# There is a pass for each tap, and only padding can make a window larger than the picture.
+MOST_PADDING = 2**15
+
+
+class Box(NamedTuple):
+    """The extents of a window, its steps and the padding: a number for each axis, checked."""
+
+    k: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+
+
+def box(axes: int, k: Any, stride: Any, padding: Any) -> Box:
+    """Check a window over `axes` axes. Raises ValueError and TypeError that name the argument."""
+    extents = each_size("k", k, axes)
+    strides = extents if stride is None else each_size("stride", stride, axes)
+    paddings = each_size("padding", padding, axes, least=0, most=MOST_PADDING)
+    for one_k, p in zip(extents, paddings, strict=True):
+        if 2 * p > one_k:
+            raise ValueError(
+                f"padding {p} is more than half of k = {one_k}: some windows would hold nothing but padding"
+            )
+    return Box(extents, strides, paddings)
 
 
 class AxisWindows(NamedTuple):

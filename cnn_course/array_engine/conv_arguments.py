@@ -1,5 +1,7 @@
 """What every convolution checks, and the size of what comes out. Nothing is computed here."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,8 +9,13 @@ from numpy.typing import NDArray
 
 from cnn_course.arguments.floats import same_float
 from cnn_course.arguments.integers import each, integer
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.shown import brief
 
 Padding = int | tuple[int, ...] | str
+
+# Of a stride, a dilation, a number of taps: NumPy counts places in 64 bits, and products of two must fit.
+MOST_PIXELS = 2**31 - 1
 
 # The axes of x, by the number of axes that the kernel slides over.
 AXES = {1: "(N, C, L)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}
@@ -26,29 +33,70 @@ def output_size(n: int, k: int, *, stride: int = 1, padding: int | str = 0, dila
     """
     n, k = integer("n", n, least=0), integer("k", k, least=1)
     stride, dilation = integer("stride", stride, least=1), integer("dilation", dilation, least=1)
-    before, after = borders_of(padding, k, stride, dilation)
+    borders = borders_of(padding, k, stride, dilation)
+    try:
+        return places_of(n, k, stride, borders, dilation)
+    except ValueError as error:
+        raise ValueError(f"k={brief(k)} does not fit on n={brief(n)}: {error}") from None
+
+
+def places_of(n: int, k: int, stride: int, borders: tuple[int, int], dilation: int = 1) -> int:
+    """`output_size` of what is checked. Its ValueError is for a caller to say which arguments n and k come from."""
+    before, after = borders
     span = dilation * (k - 1) + 1
     if span > n + before + after:
         raise ValueError(
-            f"the kernel covers {span} pixels ({k} taps, dilation {dilation}), but the padded input has only "
-            f"{n + before + after} ({n} + {before} + {after}): use a larger input, more padding or a smaller kernel"
+            f"the kernel covers {brief(span)} pixels ({brief(k)} taps, dilation {brief(dilation)}), but the padded "
+            f"input has only {brief(n + before + after)} ({brief(n)} + {brief(before)} + {brief(after)}): "
+            "use a larger input, more padding or a smaller kernel"
         )
     return (n + before + after - span) // stride + 1
 
 
 def borders_of(padding: Any, k: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Zeros before and after one axis. "same" puts the odd one after, as PyTorch does."""
+    """Zeros before and after one axis. "same" puts the odd one after, as PyTorch does. k, stride, dilation: checked."""
     if not isinstance(padding, str):
         number = integer("padding", padding, least=0)
         return number, number
     if padding == "valid":
         return 0, 0
     if padding != "same":
-        raise ValueError(f'padding must be an integer, one for each axis, "same" or "valid", not {padding!r}')
+        raise ValueError(f'padding must be an integer, one for each axis, "same" or "valid", not {brief(padding)}')
     if stride != 1:
-        raise ValueError(f'padding="same" needs stride 1, not {stride}: give the padding as a number')
+        raise ValueError(f'padding="same" needs stride 1, not {brief(stride)}: give the padding as a number')
     total = dilation * (k - 1)
     return total // 2, total - total // 2
+
+
+def each_size(name: str, value: Any, axes: int, *, least: int = 1, most: int = MOST_PIXELS) -> tuple[int, ...]:
+    """`each`, which speaks of the upper bound only to who is above it: nobody else wants to read of it."""
+    numbers = each(name, value, axes, least=least)
+    for number in numbers:
+        integer(name, number, most=most)
+    return numbers
+
+
+class Sliding(NamedTuple):
+    """How a kernel slides, checked: a number, or a pair of borders, for each axis."""
+
+    stride: tuple[int, ...]
+    borders: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+
+
+def sliding(kernel: Sequence[int], stride: Any, padding: Any, dilation: Any) -> Sliding:
+    """Check how a kernel slides along its axes. Raises ValueError and TypeError that name the argument."""
+    axes = len(kernel)
+    strides, dilations = each_size("stride", stride, axes), each_size("dilation", dilation, axes)
+    paddings: list[int | str]
+    paddings = [padding] * axes if isinstance(padding, str) else [*each("padding", padding, axes, least=0)]
+    along = zip(paddings, kernel, strides, dilations, strict=True)
+    return Sliding(strides, tuple(borders_of(p, k, s, d) for p, k, s, d in along), dilations)
+
+
+def blamed(padding: Any, dilation: Any) -> tuple[str, Any]:
+    """(name, value) of what makes borders too large: of the dilation, where "same" follows from it."""
+    return ("dilation", dilation) if isinstance(padding, str) else ("padding", padding)
 
 
 class Convolution(NamedTuple):
@@ -76,6 +124,10 @@ class Convolution(NamedTuple):
     def macs(self) -> int:
         return self.out.size * self.w[0].size
 
+    @property
+    def fits_winograd(self) -> bool:
+        return self.w.shape[2:] == (3, 3) and max(self.stride) == max(self.dilation) == 1
+
     def inside(self, padded: NDArray) -> NDArray:
         """The part of a padded array (..., *padded_size) that x itself fills, as a view."""
         sizes = zip(self.x.shape[2:], self.borders, strict=True)
@@ -83,12 +135,25 @@ class Convolution(NamedTuple):
         return padded[(slice(None),) * (padded.ndim - len(along)) + along]
 
 
+def axes_of(x: NDArray, w: NDArray) -> int:
+    """Along how many axes the kernels of w slide on x. Raises ValueError for an x of too few or too many."""
+    if x.ndim - 2 not in AXES:
+        raise ValueError(f"x must have 3, 4 or 5 axes, (N, C) and one to three more, but has shape {x.shape}")
+    if w.ndim == x.ndim + 1 and w.ndim - 2 in AXES:  # an image without its batch would count as a batch of rows
+        raise ValueError(
+            f"x must have {w.ndim} axes {AXES[w.ndim - 2]}, as many as w (shape {w.shape}), but has {x.ndim} (shape "
+            f"{x.shape}): of one image, x[None] makes a batch"
+        )
+    return x.ndim - 2
+
+
 def checked(
     axes: int, x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1
 ) -> Convolution:
     """Check the arguments of a convolution over `axes` spatial axes.
 
-    Raises ValueError for shapes and values that do not fit, TypeError for other dtypes and non-integers.
+    Raises ValueError for shapes and values that do not fit, and for borders that ask for more memory than an ordinary
+    machine has; TypeError for other dtypes and non-integers.
     """
     if b is None:
         x, w = same_float(x=x, w=w)
@@ -96,7 +161,10 @@ def checked(
         x, w, b = same_float(x=x, w=w, b=b)
     for name, array, wanted in (("x", x, AXES[axes]), ("w", w, KERNEL_AXES[axes])):
         if array.ndim != axes + 2:
-            raise ValueError(f"{name} must have {axes + 2} axes {wanted}, but has {array.ndim} (shape {array.shape})")
+            raise ValueError(
+                f"{name} must have {axes + 2} axes {wanted}, but has {array.ndim} (shape {array.shape})"
+                + (": of one image, x[None] makes a batch" if name == "x" and array.ndim == axes + 1 else "")
+            )
     (images, channels, *size), (filters, depth, *kernel) = x.shape, w.shape
     if filters == 0 or 0 in kernel:
         raise ValueError(f"w has shape {w.shape}: it needs at least one kernel with at least one number per channel")
@@ -106,7 +174,7 @@ def checked(
     groups = integer("groups", groups, least=1)
     if channels % groups or filters % groups:
         raise ValueError(
-            f"groups={groups} must divide the {channels} channels of x and the {filters} kernels of w "
+            f"groups={brief(groups)} must divide the {channels} channels of x and the {filters} kernels of w "
             f"(shapes {x.shape} and {w.shape})"
         )
     if depth * groups != channels:
@@ -119,14 +187,14 @@ def checked(
     elif b.shape != (filters,):
         raise ValueError(f"b must have shape ({filters},), one number per kernel of w, but has shape {b.shape}")
 
-    strides, dilations = each("stride", stride, axes, least=1), each("dilation", dilation, axes, least=1)
-    paddings: list[int | str]
-    paddings = [padding] * axes if isinstance(padding, str) else [*each("padding", padding, axes, least=0)]
-    borders, places = [], []
-    for n, k, s, p, d in zip(size, kernel, strides, paddings, dilations, strict=True):
-        places.append(output_size(n, k, stride=s, padding=p, dilation=d))
-        borders.append(borders_of(p, k, s, d))
+    strides, borders, dilations = sliding(kernel, stride, padding, dilation)
+    try:
+        places = [*map(places_of, size, kernel, strides, borders, dilations)]
+    except ValueError as error:
+        raise ValueError(f"w of shape {w.shape} does not fit on x of shape {x.shape}: {error}") from None
+    padded = [n + before + after for n, (before, after) in zip(size, borders, strict=True)]
+    # What the borders add to the input and to the output; what x itself takes is the caller's.
+    added = channels * (math.prod(padded) - math.prod(size)) + filters * max(0, math.prod(places) - math.prod(size))
+    affordable(*blamed(padding, dilation), images * added, itemsize=x.itemsize)
     out = np.zeros((images, filters if channels else 0, *places), x.dtype)
-    return Convolution(
-        x=x, w=w, b=b, stride=strides, borders=tuple(borders), dilation=dilations, groups=groups, out=out
-    )
+    return Convolution(x=x, w=w, b=b, stride=strides, borders=borders, dilation=dilations, groups=groups, out=out)
