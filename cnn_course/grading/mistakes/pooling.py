@@ -191,7 +191,7 @@ def bar_pictures(rng: np.random.Generator, count: int, size: Pair) -> tuple[np.n
     pictures, kinds = np.zeros((count, 1, *size)), rng.permutation(np.arange(count) % len(KINDS))
     for picture, kind in zip(pictures[:, 0], kinds, strict=True):
         rows = picture.T if kind == 1 else picture
-        for _ in range(rng.integers(3, 7)):
+        for _ in range(rng.integers(4, 6)):  # of about the same brightness: it must not decide what is taken for what
             place = (rng.integers(rows.shape[1]) + np.arange(6)) % rows.shape[1]
             rows[rng.integers(rows.shape[0]), place] = rng.uniform(0.5, 1)
         if kind == 2:
