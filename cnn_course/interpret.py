@@ -11,19 +11,32 @@ Images are floats as the model takes them, or uint8, which become value / 255 as
 for one. Results are tensors on the model's device, always with the first axis. Layers go by the names of
 `model.named_modules()`. A model is computed in evaluation mode and left as it was: its modes, hooks, gradients and
 requires_grad flags.
+
+Every function raises TypeError for a model that is no module (a class, say) and for numbers and flags of another kind,
+ValueError for a model on the meta device and for NaN or infinity, in the images and in what the model gives.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnn_course import trace
+from cnn_course.arguments.floats import finite
+from cnn_course.arguments.integers import integer, seed_of
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.objects import flag, instance, one_of
+from cnn_course.arguments.shown import brief
 from cnn_course.inspection import probing
+from cnn_course.inspection.layer_table import Row
 from cnn_course.inspection.probing import Images, Targets
+
+MOST_PASSES = 100_000  # of one call through the model: even a small one takes minutes for them
+LARGEST = 1e30  # a deviation or number beyond it would overflow in float32 behind a layer or two
 
 
 def activations(model: nn.Module, images: Images, layers: Sequence[str]) -> dict[str, Tensor]:
@@ -32,9 +45,12 @@ def activations(model: nn.Module, images: Images, layers: Sequence[str]) -> dict
     Of a layer that is used several times, the last result. Raises ValueError for a layer that does not exist, is not
     reached or gives no tensor, and for images that the model cannot take.
     """
-    with probing.still(model), torch.no_grad(), probing.recorded(model, layers) as found:
-        probing.forward(model, probing.inputs(model, images), logits=False)
-        return {name: probing.result_of(found, name).detach().clone() for name in layers}
+    model = probing.checked_module("model", model)
+    names = probing.checked_layers("layers", layers, model)
+    x = probing.inputs(model, images)
+    with probing.still(model), torch.no_grad(), probing.recorded(model, names) as found:
+        probing.forward(model, x, logits=False)
+        return {name: probing.result_of(found, name).detach().clone() for name in names}
 
 
 def first_layer_filters(model: nn.Module, image_shape: Sequence[int] | None = None) -> Tensor:
@@ -43,17 +59,19 @@ def first_layer_filters(model: nn.Module, image_shape: Sequence[int] | None = No
     image_shape: (C, H, W), needed if that layer is fully connected: each of its rows is a picture of that shape.
     The first layer is the one that the model registers first. Raises ValueError if there is none, or no shape.
     """
+    model = probing.checked_module("model", model)
+    shape = None if image_shape is None else probing.checked_shape("image_shape", image_shape)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             return module.weight.detach().clone()
         if isinstance(module, nn.Linear):
-            if image_shape is None or int(np.prod(image_shape)) != module.in_features:
+            if shape is None or math.prod(shape) != module.in_features:
                 raise ValueError(
-                    f"the first layer is fully connected with {module.in_features} inputs: give the shape (C, H, W) of "
-                    f"an image with that many numbers, not {image_shape}"
+                    f"the first layer of the model is fully connected with {module.in_features} inputs: image_shape "
+                    f"must be the shape (C, H, W) of an image with that many numbers, not {brief(shape)}"
                 )
-            return module.weight.detach().clone().reshape(-1, *image_shape)
-    raise ValueError(f"{type(model).__name__} has no Conv2d and no Linear layer")
+            return module.weight.detach().clone().reshape(-1, *shape)
+    raise ValueError(f"the model {type(model).__name__} has no Conv2d and no Linear layer")
 
 
 def occlusion(
@@ -63,37 +81,50 @@ def occlusion(
     *,
     window: int = 6,
     stride: int = 2,
-    baseline: float | Tensor = 0.5,
+    baseline: float | Tensor | NDArray = 0.5,
     batch_size: int = 256,
 ) -> Tensor:
     """By how much the logit of the target falls when a window covers a pixel: (N, H, W), mean over those windows.
 
-    baseline: what the window is filled with; a number, or a tensor that broadcasts to the images. A last window that
+    baseline: what the window is filled with; a number, or a tensor that broadcasts to the images (uint8 become
+    value / 255, as images do). A last window that
     sticks out is cut. Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014.
     Raises ValueError for a window that does not fit, and as `saliency` does.
     """
+    model = probing.checked_module("model", model)
     x = probing.inputs(model, images)
     height, width = x.shape[2:]
+    window, stride = integer("window", window), integer("stride", stride)
     if not 1 <= window <= min(height, width) or not 1 <= stride <= window:
         raise ValueError(
             f"window must be 1 to {min(height, width)} and stride 1 to window, so that no pixel is left out, "
-            f"got window {window} and stride {stride}"
+            f"got window {brief(window)} and stride {brief(stride)}"
         )
-    rows, columns = (range(0, -(-(n - window) // stride) * stride + 1, stride) for n in (height, width))
-    covers = torch.zeros(len(rows) * len(columns), height, width, dtype=torch.bool, device=x.device)
-    for n, (i, j) in enumerate((i, j) for i in rows for j in columns):
-        covers[n, i : i + window, j : j + window] = True
-    filled = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).expand_as(x)
+    batch_size = integer("batch_size", batch_size, least=1)
+    fill = probing.filled(model, "baseline", baseline, x.shape)
+    down, across = (-(-(n - window) // stride) + 1 for n in (height, width))  # windows in each direction
+    affordable("batch_size", batch_size, min(batch_size, down * across) * x[0].numel(), itemsize=x.element_size())
     with probing.still(model), torch.no_grad():
-        logits = probing.forward(model, x)
+        logits = probing.forward(model, x.clone())
         chosen = probing.chosen_targets(targets, logits)
-        before = logits.gather(1, chosen[:, None])
         maps = []
-        for image, fill, target, full in zip(x, filled, chosen, before, strict=True):
-            parts = (torch.where(c[:, None], fill, image) for c in covers.split(batch_size))
-            fall = full - torch.cat([probing.forward(model, part)[:, target] for part in parts])
-            maps.append((fall[:, None, None] * covers).sum(0) / covers.sum(0))
+        for n, target in enumerate(chosen.tolist()):
+            fall, times = torch.zeros_like(x[n, 0]), torch.zeros_like(x[n, 0])
+            for first in range(0, down * across, batch_size):
+                numbers = torch.arange(first, min(first + batch_size, down * across), device=x.device)
+                covers = _windows(numbers // across * stride, height, window)[:, :, None]
+                covers = covers & _windows(numbers % across * stride, width, window)[:, None, :]
+                covered = probing.forward(model, torch.where(covers[:, None], fill[n], x[n]))[:, target]
+                fall += ((logits[n, target] - covered)[:, None, None] * covers).sum(0)
+                times += covers.sum(0)
+            maps.append(fall / times)
         return torch.stack(maps)
+
+
+def _windows(starts: Tensor, size: int, window: int) -> Tensor:
+    """(len(starts), size), true where a pixel of a side lies in the window that starts there."""
+    pixels = torch.arange(size, device=starts.device)
+    return (pixels >= starts[:, None]) & (pixels < starts[:, None] + window)
 
 
 def saliency(
@@ -113,20 +144,20 @@ def saliency(
     Simonyan et al., "Deep inside convolutional networks", 2014; with copies: Smilkov et al., "SmoothGrad", 2017.
     Raises ValueError for images or targets that do not fit the model.
     """
-    if channels not in ("max", "all"):
-        raise ValueError(f'channels must be "max" or "all", got {channels!r}')
-    if copies < 0 or not noise >= 0:
-        raise ValueError(f"copies and noise must be 0 or more, got {copies} and {noise}")
+    model = probing.checked_module("model", model)
+    one_of("channels", channels, ("max", "all"))
+    copies = integer("copies", copies, least=0, most=MOST_PASSES)
+    noise = finite("noise", noise, least=0, most=LARGEST)
+    generator = torch.Generator().manual_seed(seed_of("seed", seed))
     with probing.still(model), probing.with_gradient():
         x = probing.inputs(model, images)
-        generator = torch.Generator().manual_seed(seed)
         gradient = torch.zeros_like(x)
         for _ in range(copies or 1):
             shaken = x + noise * torch.randn(x.shape, generator=generator).to(x) if copies else x
             shaken = shaken.detach().clone().requires_grad_()
             logits = probing.forward(model, shaken)
             score = logits.gather(1, probing.chosen_targets(targets, logits)[:, None]).sum()
-            gradient += torch.autograd.grad(score, shaken)[0] / (copies or 1)
+            gradient += probing.gradient(score, shaken) / (copies or 1)
     return gradient if channels == "all" else gradient.abs().amax(dim=1)
 
 
@@ -140,14 +171,17 @@ def grad_cam(
     Selvaraju et al., "Grad-CAM", 2017. Raises ValueError as `saliency` and `activations` do, and for a layer without
     maps.
     """
+    model = probing.checked_module("model", model)
+    layer = probing.checked_layer("layer", layer, model)
+    relu, upsample = flag("relu", relu), flag("upsample", upsample)
     with probing.still(model), probing.with_gradient(), probing.recorded(model, [layer]) as found:
-        x = probing.inputs(model, images).detach().clone().requires_grad_()
+        x = probing.inputs(model, images).requires_grad_()
         logits = probing.forward(model, x)
         maps = probing.result_of(found, layer)
         if maps.ndim != 4:
-            raise ValueError(f"{layer} gives the shape {tuple(maps.shape)}: Grad-CAM needs maps (N, K, h, w)")
+            raise ValueError(f"layer {layer} gives the shape {tuple(maps.shape)}: Grad-CAM needs maps (N, K, h, w)")
         score = logits.gather(1, probing.chosen_targets(targets, logits)[:, None]).sum()
-        gradient = torch.autograd.grad(score, maps)[0]
+        gradient = probing.gradient(score, maps)
     cam = (gradient.mean(dim=(2, 3), keepdim=True) * maps.detach()).sum(dim=1, keepdim=True)
     cam = cam.relu() if relu else cam
     return F.interpolate(cam, x.shape[2:], mode="bilinear")[:, 0] if upsample else cam[:, 0]
@@ -166,7 +200,7 @@ def maximise(
     blur: int = 4,
     pull: float = 0.02,
     seed: int = 0,
-    start: Tensor | None = None,
+    start: float | Tensor | NDArray | None = None,
 ) -> Tensor:
     """Images (len(channels), *shape) between 0 and 1, each of which excites one channel of `layer`.
 
@@ -174,23 +208,31 @@ def maximise(
     the whole image.
     Gradient ascent, with steps of root mean square `lr`. Against patterns that no image has: before each step the image
     rolls by up to `jitter` pixels, after every `blur` steps it is blurred by [1 2 1] / 4 (0: never), and each step
-    `pull` of what differs from mid grey is taken away. start: (C, H, W) or what broadcasts to it; by default
-    mid grey with a little noise of `seed`, the same for every channel. A channel without a gradient keeps its start.
+    `pull` of what differs from mid grey is taken away. start: (C, H, W) or what broadcasts to it, between 0 and 1; by
+    default mid grey with a little noise of `seed`, the same for every channel. A channel without a gradient keeps its
+    start.
     Erhan et al., 2009; Yosinski et al., "Understanding neural networks through deep visualization", 2015.
     Raises ValueError for a layer or channel that does not exist, or numbers that make no sense.
     """
-    if steps < 0 or jitter < 0 or blur < 0 or not lr > 0 or not 0 <= pull < 1:
-        raise ValueError(
-            "steps, jitter and blur must be 0 or more, lr above 0 and pull from 0 to below 1, got "
-            f"{steps}, {jitter}, {blur}, {lr} and {pull}"
-        )
-    channels = _listed(channels)
-    generator = torch.Generator().manual_seed(seed)
+    model = probing.checked_module("model", model)
+    layer = probing.checked_layer("layer", layer, model)
+    channels, shape = probing.checked_channels(channels), probing.checked_shape("shape", shape)
+    peak = flag("peak", peak)
+    affordable("shape", shape, len(channels) * math.prod(shape), itemsize=4)
+    steps, blur = integer("steps", steps, least=0, most=MOST_PASSES), integer("blur", blur, least=0)
+    jitter = integer("jitter", jitter, least=0, most=max(2, *shape[1:]))  # the roll is circular
+    lr, pull = finite("lr", lr, above=0, most=LARGEST), finite("pull", pull, least=0, most=1)
+    generator = torch.Generator().manual_seed(seed_of("seed", seed))
     if start is None:
         start = 0.5 + 0.05 * torch.randn(*shape, generator=generator)
-    x = probing.inputs(model, torch.as_tensor(start).expand(len(channels), *shape)).clone()
+    x = probing.filled(model, "start", start, (len(channels), *shape)).clone()
+    if not 0 <= float(x.min()) <= float(x.max()) <= 1:
+        raise ValueError(f"start must lie between 0 and 1, but reaches from {float(x.min()):g} to {float(x.max()):g}")
     kernel = torch.outer(*torch.tensor([[1.0, 2.0, 1.0]] * 2) / 4).to(x).expand(x.shape[1], 1, 3, 3)
     with probing.still(model), probing.with_gradient(), probing.recorded(model, [layer]) as found:
+        if steps == 0:  # the channels must exist all the same
+            probing.forward(model, x.clone(), logits=False)
+            probing.with_channels(probing.result_of(found, layer), layer, channels)
         for step in range(1, steps + 1):
             roll = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
             x = x.roll(roll, dims=(2, 3)).requires_grad_()
@@ -198,7 +240,7 @@ def maximise(
             out = probing.with_channels(probing.result_of(found, layer), layer, channels)
             chosen = out[range(len(channels)), channels].reshape(len(channels), -1)
             score = (chosen.amax(dim=1) if peak else chosen.mean(dim=1)).sum()
-            gradient = torch.autograd.grad(score, x)[0]
+            gradient = probing.gradient(score, x)
             size = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
             with torch.no_grad():
                 better = x + lr * gradient / size.clamp_min(1e-12) - pull * (x - 0.5)
@@ -223,6 +265,10 @@ class TopImages:
     boxes: Tensor
     patches: Tensor
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            instance(name, value, Tensor, "a tensor")
+
 
 def top_images(
     model: nn.Module,
@@ -240,14 +286,18 @@ def top_images(
     Raises ValueError for a layer or channel that does not exist, for k beyond the number of images, and for a
     model that `trace` does not understand.
     """
-    channels = _listed(channels)
-    images = images if isinstance(images, Tensor) else torch.as_tensor(np.ascontiguousarray(images))
-    if images.ndim != 4 or not 1 <= k <= len(images):
+    model = probing.checked_module("model", model)
+    layer = probing.checked_layer("layer", layer, model)
+    channels, k = probing.checked_channels(channels), integer("k", k, least=1)
+    batch_size = integer("batch_size", batch_size, least=1)
+    images = probing.checked_images(images, one=False)
+    if k > len(images):
         raise ValueError(
-            f"top_images: k is {k} and the images have shape {tuple(images.shape)}: give k or more of them"
+            f"top_images: k is {brief(k)} and the images have shape {tuple(images.shape)}: give k or more of them"
         )
+    seen = _seen(model, layer, images.shape[1:])
     peaks, places, columns = [], [], 1
-    for batch in images.split(batch_size):
+    for batch in images.split(min(batch_size, len(images))):
         out = probing.with_channels(activations(model, batch, [layer])[layer], layer, channels)[:, channels]
         columns = out.shape[-1] if out.ndim == 4 else 1
         peak, place = out.flatten(2).max(dim=2) if out.ndim > 2 else (out, torch.zeros_like(out, dtype=torch.long))
@@ -256,26 +306,28 @@ def top_images(
     order = torch.cat(peaks).T.sort(dim=1, descending=True, stable=True)
     values, index = order.values[:, :k], order.indices[:, :k]
     place = torch.cat(places).T.gather(1, index)
-    boxes = _boxes(model, layer, images.shape[1:], place // columns, place % columns)
+    boxes = _boxes(seen, images.shape[1:], place // columns, place % columns)
+    affordable("k", k, index.numel() * images.shape[1] * math.prod(boxes[0, 0, 2:].tolist()), itemsize=8)
     shown = probing.inputs(model, images[index.flatten().to(images.device)])
     patches = torch.stack([_crop(x, box) for x, box in zip(shown, boxes.flatten(0, 1).tolist(), strict=True)])
     return TopImages(values, index, boxes, patches.unflatten(0, index.shape))
 
 
-def _listed(channels: int | Sequence[int]) -> list[int]:
-    channels = [channels] if isinstance(channels, int | np.integer) else [int(c) for c in channels]
-    if not channels:
-        raise ValueError("channels is empty: name at least one")
-    return channels
-
-
-def _boxes(model: nn.Module, layer: str, shape: Sequence[int], row: Tensor, column: Tensor) -> Tensor:
+def _seen(model: nn.Module, layer: str, shape: Sequence[int]) -> Row:
+    """What `trace` says of the layer, for images of that shape."""
     try:
-        seen = next(r for r in trace.table(model, tuple(shape)).rows if r.name == layer)
-    except StopIteration:
+        rows = trace.table(model, tuple(shape)).rows
+    except ValueError as error:
+        raise ValueError(f"the model cannot be traced for images of shape {tuple(shape)}: {error}") from error
+    found = next((row for row in rows if row.name == layer), None)
+    if found is None:
         raise ValueError(
-            f"{layer} has no row in the table of cnn_course.trace: its receptive field is unknown"
-        ) from None
+            f"layer {layer} of the model has no row in the table of cnn_course.trace: its receptive field is unknown"
+        )
+    return found
+
+
+def _boxes(seen: Row, shape: Sequence[int], row: Tensor, column: Tensor) -> Tensor:
     sides = []
     for axis, place, n in zip(seen.axes, (row, column), shape[1:], strict=True):
         if len(seen.shape) == 1 or axis.jump is None:

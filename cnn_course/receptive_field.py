@@ -6,6 +6,7 @@ changes it for the weights that the module has: the *effective* receptive field 
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,12 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from cnn_course.arguments.arrays import array
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.objects import sequence
+from cnn_course.arguments.shown import brief
+from cnn_course.inspection import probing
 from cnn_course.trace import BATCH_NORMS
 
 AVERAGE: dict[object, Callable[..., torch.Tensor]] = {
@@ -30,6 +37,14 @@ ADAPTIVE_AVERAGE: dict[object, Callable[..., torch.Tensor]] = {
 }
 
 
+# Axes of what goes in. Without a batch they would take one axis less, and mistake the batch for channels.
+AXES = {
+    torch.conv1d: 3, torch.conv2d: 4, torch.conv3d: 5, F.max_pool1d: 3, F.max_pool2d: 4, F.max_pool3d: 5,
+    F.avg_pool1d: 3, F.avg_pool2d: 4, F.avg_pool3d: 5, F.adaptive_max_pool1d: 3, F.adaptive_max_pool2d: 4,
+    F.adaptive_max_pool3d: 5, F.adaptive_avg_pool1d: 3, F.adaptive_avg_pool2d: 4, F.adaptive_avg_pool3d: 5,
+}  # fmt: skip
+
+
 def measured_field(
     module: nn.Module, input_shape: Sequence[int], unit: Sequence[int] | None = None
 ) -> tuple[tuple[int, int], ...]:
@@ -39,8 +54,15 @@ def measured_field(
     channels at that position count together. The module is left as it is: a copy gets positive weights, so that
     nothing cancels and every ReLU is open, batch norm without statistics, and average in place of max pools, which
     would pass a gradient to one pixel only. In float64, where what does not matter has a gradient of exactly zero.
-    Raises ValueError if the unit does not exist or depends on nothing.
+    Raises ValueError if the module does not take the shape, or the unit does not exist or depends on nothing; TypeError
+    for what is no module, no shape or no position.
     """
+    probing.checked_module("module", module)
+    sides = sequence("input_shape", input_shape, "a shape (C, *S)")
+    shape = [integer(f"input_shape[{i}]", n, least=1) for i, n in enumerate(sides)]
+    if len(shape) < 2:
+        raise ValueError(f"input_shape must be (C, *S) with at least one axis besides the channels, not {brief(sides)}")
+    affordable("input_shape", input_shape, 2 * math.prod(shape))  # with the gradient
     net = copy.deepcopy(module).double().eval()
     with torch.no_grad():
         for part in net.modules():
@@ -50,11 +72,9 @@ def measured_field(
                 # Halfway between 1 / (what a kernel adds up) and 1 / channels: no depth overflows or underflows.
                 p.fill_(1 / (p.shape[1] * p[0, 0].numel() ** 0.5) if p.ndim > 1 else float(name != "bias"))
     like = next(net.parameters(), torch.empty(0))
-    if like.is_meta:
-        raise ValueError("the module is on the meta device, where nothing can be measured: build it on the CPU")
-    x = torch.ones(1, *input_shape, dtype=torch.float64, device=like.device, requires_grad=True)
+    x = torch.ones(1, *shape, dtype=torch.float64, device=like.device, requires_grad=True)
     with _AveragePools():
-        touched = (_gradient(net, x, unit)[0] != 0).any(dim=0)
+        touched = (_gradient(net, x, unit, "input_shape", shape)[0] != 0).any(dim=0)
     if not touched.any():
         raise ValueError("the unit depends on no input pixel at all: all of its field is padding")
     positions = torch.nonzero(touched)
@@ -68,23 +88,29 @@ def gradient_map(
 
     x: (N, C, *S) inputs. unit: as in `measured_field`; channel: whose unit. Returns (*S). The mean of the squares is
     what the theory of random weights predicts; its square root, or the map of one input, shows the magnitude.
-    The module runs in the mode that it is in and is left as it is. Raises ValueError if the unit does not exist.
+    The module runs in the mode that it is in and is left as it is. Raises ValueError if the module does not take x, or
+    the unit or channel does not exist; TypeError for what is no module, no array of numbers or no position.
     """
+    probing.checked_module("module", module)
     like = next(module.parameters(), torch.empty(0))
-    x = torch.as_tensor(x).to(like).detach().clone().requires_grad_()
-    gradient = _gradient(module, x, unit, channel)
+    channel = integer("channel", channel)
+    x = probing.checked_tensor("x", x).to(like, copy=True)
+    if x.ndim < 3 or 0 in x.shape:
+        raise ValueError(f"x must have shape (N, C, *S), got {tuple(x.shape)}")
+    gradient = _gradient(module, x.requires_grad_(), unit, "x of shape", x.shape, channel)
     return gradient.double().square().sum(dim=1).mean(dim=0).cpu().numpy()
 
 
 def spread(weights: NDArray) -> tuple[float, ...]:
     """Standard deviation, in pixels, of a map of weights (*S) that are not negative: one for each axis.
 
-    Raises ValueError for a map that is negative somewhere or zero everywhere.
+    Raises TypeError for what is no array of numbers, ValueError for a map that is negative somewhere or zero
+    everywhere, not finite, or has no axis.
     """
-    weights = np.asarray(weights, dtype=float)
+    weights = array("weights", weights).astype(float)
     total = weights.sum()
-    if not total > 0 or weights.min() < 0:
-        raise ValueError("the map must have no negative weight, and one that is not zero")
+    if weights.ndim == 0 or not 0 < total < np.inf or weights.min() < 0:
+        raise ValueError("weights must be a finite map with no negative weight, and one that is not zero")
     deviations = []
     for axis in range(weights.ndim):
         share = weights.sum(axis=tuple(a for a in range(weights.ndim) if a != axis)) / total
@@ -93,15 +119,35 @@ def spread(weights: NDArray) -> tuple[float, ...]:
     return tuple(deviations)
 
 
-def _gradient(net: nn.Module, x: torch.Tensor, unit: Sequence[int] | None, channel: int | None = None) -> torch.Tensor:
+def _gradient(
+    net: nn.Module,
+    x: torch.Tensor,
+    unit: Sequence[int] | None,
+    name: str,
+    shape: Sequence[int],
+    channel: int | None = None,
+) -> torch.Tensor:
+    """Of one unit, or of one channel of it. name, shape: how x is called where the module does not take it."""
+    if unit is not None:
+        unit = tuple(integer(f"unit[{i}]", u) for i, u in enumerate(sequence("unit", unit, "a position")))
     buffers = {name: b.clone() for name, b in net.named_buffers()}  # a batch norm that trains would change its own
-    out = torch.func.functional_call(net, buffers, (x,))
+    try:
+        out = torch.func.functional_call(net, buffers, (x,))
+    except Exception as error:  # whatever a student's own forward pass raises
+        raise ValueError(f"the module does not take {name} {brief(tuple(shape))}: {error}") from error
+    if not isinstance(out, torch.Tensor) or out.ndim < 2 or len(out) != len(x):
+        gives = f"the shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else f"a {type(out).__name__}"
+        raise ValueError(f"the module must give a map (N, C, *S), but with {name} {brief(tuple(shape))} gives {gives}")
     sizes = tuple(out.shape[2:])
-    unit = tuple(n // 2 for n in sizes) if unit is None else tuple(unit)
+    unit = tuple(n // 2 for n in sizes) if unit is None else unit
     if len(unit) != len(sizes) or any(not -n <= u < n for u, n in zip(unit, sizes, strict=True)):
-        raise ValueError(f"unit {unit} does not exist: the output map is {sizes}")
+        raise ValueError(
+            f"unit {brief(unit)} does not exist: the output map is {sizes}, with {name} {brief(tuple(shape))}"
+        )
+    if channel is not None and not -out.shape[1] <= channel < out.shape[1]:
+        raise ValueError(f"channel must be from 0 to {out.shape[1] - 1}, not {brief(channel)}")
     chosen = out[(slice(None), slice(None) if channel is None else channel, *unit)]
-    return torch.autograd.grad(chosen.sum(), x)[0]
+    return probing.gradient(chosen.sum(), x, "module")
 
 
 class _AveragePools(TorchFunctionMode):
@@ -109,6 +155,8 @@ class _AveragePools(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = dict(kwargs or {})
+        if function in AXES and args and args[0].ndim != AXES[function]:
+            raise ValueError(f"{function.__name__} takes {AXES[function] - 2} axes besides N and C")
         if function in AVERAGE or function in ADAPTIVE_AVERAGE:
             if kwargs.pop("return_indices", False) or kwargs.pop("dilation", 1) not in (1, (1, 1), (1, 1, 1)):
                 raise ValueError("a max pool with dilation or indices cannot be measured")

@@ -20,6 +20,9 @@ from torch.fx.node import Target
 from torch.nn import functional as F
 
 from cnn_course import stacks
+from cnn_course.arguments.objects import sequence
+from cnn_course.arguments.shown import brief
+from cnn_course.inspection import probing
 from cnn_course.inspection.layer_table import Axis, Row, Table, size_text, table_of
 
 BATCH = 2
@@ -43,7 +46,8 @@ POINTWISE_FUNCTIONS = {
     F.dropout, F.dropout2d, F.local_response_norm, torch.relu, torch.sigmoid, torch.tanh,
     operator.neg, operator.sub, operator.mul, operator.truediv, operator.imul, torch.sub, torch.mul, torch.div,
 }  # fmt: skip
-JOINS = {operator.add, operator.iadd, torch.add, torch.cat, torch.concat}
+CONCATENATIONS = {torch.cat, torch.concat}
+JOINS = {operator.add, operator.iadd, torch.add, *CONCATENATIONS}
 POOL_FUNCTIONS: dict[object, type[nn.Module]] = {
     F.max_pool1d: nn.MaxPool1d, F.max_pool2d: nn.MaxPool2d, F.max_pool3d: nn.MaxPool3d,
     F.avg_pool1d: nn.AvgPool1d, F.avg_pool2d: nn.AvgPool2d, F.avg_pool3d: nn.AvgPool3d,
@@ -62,25 +66,29 @@ def table(module: nn.Module, input_shape: Sequence[int]) -> Table:
     input_shape: of one input without the batch: (C, H, W) for images, (C, L), (C, D, H, W) or (n,).
     Parameters include those of batch norm, and count once if a layer is used twice; MACs are those of convolutions
     and fully connected layers, without biases. Parameters of no layer that is reached are noted below.
+    The module may have weights of any dtype, or none: on the meta device, say.
     Raises ValueError, naming the layer, for sizes that do not fit and for what cannot be traced: a forward pass
-    that branches on values, or an operation that is not known here.
+    that branches on values, a layer that gives a tuple, or an operation that is not known here. TypeError for what is
+    no module or no shape.
     """
-    x = stacks.table([], input_shape).rows[0]
+    probing.checked_module("module", module, numbers=False)
+    x = stacks.table([], sequence("input_shape", input_shape, "a shape, such as (C, H, W)")).rows[0]
     # A copy without memory: the weights of VGG alone would be half a gigabyte.
-    tensors = [*module.parameters(), *module.buffers()]
-    if any(nn.parameter.is_lazy(t) for t in tensors):
-        raise ValueError(f"{type(module).__name__} has a lazy layer without a size yet: call it on an input once")
-    memo = {id(t): _meta(t) for t in tensors}
-    light = copy.deepcopy(module, memo)
+    memo = {id(t): _meta(t) for t in [*module.parameters(), *module.buffers()]}
     try:
+        light = copy.deepcopy(module, memo)
         graph = fx.symbolic_trace(light)
     except Exception as failure:
         raise ValueError(
-            f"{type(module).__name__} cannot be traced: {failure} (its forward pass must not depend on values of x)"
+            f"the module {type(module).__name__} cannot be traced: {failure} (its forward pass must not depend on "
+            "values of x)"
         ) from None
     follower = _Follower(graph, x)
-    with torch.no_grad():
-        follower.run(torch.empty(BATCH, *x.shape, device="meta"))
+    try:
+        with torch.no_grad():
+            follower.run(torch.empty(BATCH, *x.shape, device="meta"))
+    except (ValueError, RuntimeError, TypeError) as failure:  # the last two: sizes that no tensor can have
+        raise ValueError(f"{failure} (module {type(module).__name__}, input_shape {brief(x.shape)})") from None
     unused = {name: p for name, p in light.named_parameters() if id(p) not in follower.counted}
     note = ""
     if unused:
@@ -106,7 +114,7 @@ class _Follower(fx.Interpreter):
         try:
             value = super().run_node(node)
             row = self.row(node, value)
-        except (RuntimeError, TypeError, ValueError, KeyError) as failure:
+        except Exception as failure:  # whatever the module's own forward pass raises
             raise ValueError(f"{name} ({self.kind(node)}): {failure}") from None
         if row is not None:
             if row.shape != tuple(value.shape[1:]):
@@ -137,7 +145,12 @@ class _Follower(fx.Interpreter):
         if node.op == "placeholder":
             return self.x
         inputs = [self.rows[n] for n in node.all_input_nodes if n in self.rows]
-        if node.op == "output" or not inputs or not isinstance(value, torch.Tensor):
+        if node.op == "output" or not inputs:
+            return None
+        if not isinstance(value, torch.Tensor):
+            packs = isinstance(node.target, type) and issubclass(node.target, tuple)  # a NamedTuple of results
+            if not packs and isinstance(value, tuple | list) and any(isinstance(v, torch.Tensor) for v in value):
+                raise ValueError(f"it gives a {type(value).__name__}: only layers that give one tensor are known here")
             return None
         if node.op == "call_module":
             return self.of_module(self.fetch_attr(str(node.target)), inputs[0], value)
@@ -182,6 +195,8 @@ def _of_function(function: object, name: str, inputs: list[Row], value: torch.Te
     x = inputs[0]
     shape = tuple(value.shape[1:])
     if function in JOINS | POINTWISE_FUNCTIONS:
+        if len(inputs) == 1 and shape != x.shape and function not in CONCATENATIONS:
+            raise ValueError(f"it makes {size_text(shape)} of {size_text(x.shape)}: broadcasting is not known here")
         return Row(name, shape, _meet(inputs))
     if function in (torch.flatten, torch.reshape):
         return _flat(x, value)
@@ -234,7 +249,8 @@ def _adaptive(x: Row, value: torch.Tensor) -> Row:
 
 
 def _meta(tensor: torch.Tensor) -> torch.Tensor:
-    empty = torch.empty_like(tensor, device="meta")
+    # All in float32, as the input is: the sizes are the same, and a module may mix dtypes.
+    empty = torch.empty_like(tensor, device="meta", dtype=torch.float32 if tensor.is_floating_point() else None)
     return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
 
 

@@ -277,8 +277,8 @@ X = torch.rand(5, *SHAPE)
         (lambda n: interpret.saliency(n, X, [0, 1]), "one for each of the 5 images"),
         (lambda n: interpret.saliency(n, X, 1.5), "whole number"),
         (lambda n: interpret.saliency(n, X, True), "whole number"),
-        (lambda n: interpret.saliency(n, X, 0, channels="mean"), '"max" or "all"'),
-        (lambda n: interpret.saliency(n, X, 0, copies=-1), "0 or more"),
+        (lambda n: interpret.saliency(n, X, 0, channels="mean"), "one of 'max', 'all', not 'mean'"),
+        (lambda n: interpret.saliency(n, X, 0, copies=-1), "copies must be an integer of at least 0"),
         (lambda n: interpret.saliency(n[:3], X, 0), r"logits of shape \(N, classes\), got \(5, 6, 12, 10\)"),
         (lambda n: interpret.occlusion(n, X, 0, window=11), "window must be 1 to 10"),
         (lambda n: interpret.occlusion(n, X, 0, window=2, stride=3), "stride 1 to window"),
@@ -287,7 +287,7 @@ X = torch.rand(5, *SHAPE)
         (lambda n: interpret.grad_cam(n, "nothing", X, 0), "no layer 'nothing'"),
         (lambda n: interpret.maximise(n, "conv1", 6, SHAPE), "channels of 'conv1' are 0 to 5"),
         (lambda n: interpret.maximise(n, "conv1", [], SHAPE), "channels is empty"),
-        (lambda n: interpret.maximise(n, "conv1", 0, SHAPE, lr=0), "lr above 0"),
+        (lambda n: interpret.maximise(n, "conv1", 0, SHAPE, lr=0), "lr must be a finite number, above 0"),
         (lambda n: interpret.maximise(n, "conv1", 0, (1, 9, 9)), r"cannot take images of shape \(1, 9, 9\)"),
         (lambda n: interpret.top_images(n, "conv1", 0, X, k=6), "k is 6"),
         (lambda n: interpret.top_images(n, "conv1", 6, X, k=1), "0 to 5, got .6"),
@@ -331,3 +331,66 @@ def test_a_layer_that_is_not_reached_or_gives_no_tensor_is_named():
         interpret.activations(net, X, ["b"])
     with pytest.raises(ValueError, match="'pair' gives a tuple"):
         interpret.activations(net, X, ["pair"])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda n: interpret.maximise(n, "conv1", [0.9], SHAPE), TypeError, r"channels\[0\] must be an integer"),
+        (lambda n: interpret.maximise(n, "conv1", "01", SHAPE), TypeError, "channels must be an integer or a list"),
+        (lambda n: interpret.maximise(n, "conv1", 6, SHAPE, steps=0), ValueError, "channels of 'conv1' are 0 to 5"),
+        (lambda n: interpret.maximise(n, "conv1", 0, SHAPE, steps=10**9), ValueError, "steps must be"),
+        (lambda n: interpret.maximise(n, "conv1", 0, (3, 10**6, 10**6)), ValueError, "shape is too large"),
+        (lambda n: interpret.maximise(n, "conv1", 0, SHAPE, start=2.0), ValueError, "start must lie between 0 and 1"),
+        (lambda n: interpret.maximise(n, "conv1", 0, SHAPE, peak="no"), TypeError, "peak must be True or False"),
+        (lambda n: interpret.occlusion(n, X, 0, baseline=torch.ones(4)), ValueError, "baseline must be a number, or"),
+        (lambda n: interpret.occlusion(n, X, 0, baseline=1e300), ValueError, "baseline must be finite numbers"),
+        (lambda n: interpret.occlusion(n, X, 0, batch_size=0), ValueError, "batch_size must be"),
+        (lambda n: interpret.saliency(n, X, 0, copies=10**9), ValueError, "copies must be"),
+        (lambda n: interpret.saliency(n, X * float("nan"), 0), ValueError, "images must be finite"),
+        (lambda n: interpret.saliency(n, X.to("meta"), 0), ValueError, "images is on the meta device"),
+        (lambda n: interpret.saliency(type(n), X, 0), TypeError, "model must be a module, not the class Sequential"),
+        (lambda n: interpret.saliency(n.forward, X, 0), TypeError, "model must be a torch.nn.Module"),
+        (lambda n: interpret.saliency(n.to("meta"), X, 0), ValueError, "model is on the meta device"),
+        (lambda n: interpret.grad_cam(n, "conv1", X, 0, relu="no"), TypeError, "relu must be True or False"),
+        (lambda n: interpret.activations(n, X, "conv1"), TypeError, "layers must be a list of names"),
+        (lambda n: interpret.top_images(n, "conv1", 0, X, k=True), TypeError, "k must be an integer"),
+    ],
+)
+def test_nothing_is_silently_wrong(net, call, error, message):
+    with pytest.raises(error, match=message):
+        call(net)
+
+
+def test_numbers_of_numpy_are_numbers(net, images):
+    ours = interpret.saliency(net, images, np.int64(1), copies=np.int64(2), noise=np.float32(0.5), seed=np.int64(3))
+    np.testing.assert_array_equal(ours, interpret.saliency(net, images, 1, copies=2, noise=0.5, seed=3))
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda x: x[::-1, ..., ::-1], lambda x: x.astype(">f4")])
+def test_images_of_any_layout(net, images, layout):
+    given = layout(images.numpy())
+    expected = interpret.saliency(net, np.ascontiguousarray(given, dtype=np.float32), TARGETS)
+    given.flags.writeable = False
+    np.testing.assert_array_equal(interpret.saliency(net, given, TARGETS), expected)
+
+
+def test_a_first_layer_that_works_in_place_leaves_the_images_alone():
+    net = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(12, 2))
+    x = torch.randn(2, 1, 3, 4)
+    before = x.clone()
+    interpret.activations(net, x, ["1"])
+    fall = interpret.occlusion(net, x, 0, window=2, stride=1, baseline=0.0)
+    assert torch.equal(x, before)
+    torch.testing.assert_close(fall, interpret.occlusion(net, x.relu(), 0, window=2, stride=1, baseline=0.0))
+
+
+def test_a_model_that_has_diverged_is_named():
+    net = small_net()
+    with torch.no_grad():
+        net.logits.weight.fill_(float("nan"))
+    for call in (interpret.saliency, interpret.occlusion):
+        with pytest.raises(ValueError, match="the logits of the model must be finite"):
+            call(net, X, 0)
+    with pytest.raises(ValueError, match="what the layer 'logits' of the model gives must be finite"):
+        interpret.top_images(net, "logits", 0, X, k=1)

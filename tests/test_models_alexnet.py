@@ -134,7 +134,7 @@ def test_the_paper_in_two_towers(agreement):
 @pytest.mark.slow
 def test_overfits_eight_images():
     images = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
-    data = type("Eight", (), {"images": images, "labels": np.arange(8)})
+    data = type("Eight", (), {"images": images, "labels": np.arange(8)})()
     torch.manual_seed(0)
     model = alexnet_cifar()
     config = train.TrainConfig(epochs=60, batch_size=8, lr=0.002, device="cpu")
@@ -151,5 +151,5 @@ def test_bad_number_of_classes(build, classes, error):
 
 
 def test_bad_padding():
-    with pytest.raises(ValueError, match="padding must be an integer of at least 0, not -1"):
+    with pytest.raises(ValueError, match="padding must be an integer of at least 0 and of at most 10, not -1"):
         alexnet_paper(padding=-1)

@@ -212,7 +212,8 @@ def test_nin_logit_is_the_mean_of_its_map():
 @pytest.mark.parametrize(("build", "size", "lr"), [(googlenet_cifar, 16, 0.01), (nin, 8, 0.001)])
 def test_overfits_eight_images(build, size, lr):
     rng = np.random.default_rng(0)
-    data = type("Eight", (), {"images": rng.integers(0, 256, (8, 3, size, size), np.uint8), "labels": np.arange(8)})
+    images = rng.integers(0, 256, (8, 3, size, size), np.uint8)
+    data = type("Eight", (), {"images": images, "labels": np.arange(8)})()
     torch.manual_seed(0)
     model = build(8)
     for layer in model.modules():

@@ -158,7 +158,7 @@ def test_overfits_eight_images(build, size):
     torch.manual_seed(0)
     model = build()
     images = rng.integers(0, 256, (8, model.c1.in_channels, size, size), dtype=np.uint8)
-    data = type("Eight", (), {"images": images, "labels": np.arange(8)})
+    data = type("Eight", (), {"images": images, "labels": np.arange(8)})()
     train.fit(model, data, train.TrainConfig(epochs=120, batch_size=8, lr=0.003, device="cpu"), verbose=False)
     assert train.accuracy(model, data) == 1.0
 
@@ -179,8 +179,8 @@ def test_options():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: lenet(0), "at least 1, got 0 and 1"),
-        (lambda: lenet(channels=-1), "got 10 and -1"),
+        (lambda: lenet(0), "classes must be an integer of at least 1, not 0"),
+        (lambda: lenet(channels=-1), "channels must be an integer of at least 1, not -1"),
         (lambda: lenet(size=11), "at least 12 x 12 pixels, got size 11"),
         (lambda: lenet(dropout=1.0), "below 1, got 1.0"),
         (lambda: lenet(dropout=-0.1), "at least 0"),

@@ -131,5 +131,5 @@ def test_bad_sizes():
     with pytest.raises(ValueError, match="VGG has 11, 13, 16, 19 layers with weights, not 12"):
         vgg.vgg(12)
     for build in (vgg.vgg11, vgg.vgg_cifar):
-        with pytest.raises(ValueError, match="at least one class, got 0"):
+        with pytest.raises(ValueError, match="classes must be an integer of at least 1, not 0"):
             build(0)

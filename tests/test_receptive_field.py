@@ -123,3 +123,32 @@ def test_spread():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: measured_field(nn.Conv2d(1, 1, 3), (5, 5)),
+            ValueError,
+            "does not take input_shape .*2 axes",
+        ),
+        (lambda: measured_field(nn.AdaptiveMaxPool2d(1), (5, 7)), ValueError, "does not take input_shape"),
+        (lambda: measured_field(nn.Linear(5, 2), (5,)), ValueError, "input_shape must be"),
+        (lambda: measured_field(nn.Conv2d(1, 1, 3), "199"), TypeError, "input_shape must be a shape"),
+        (lambda: measured_field(nn.Conv2d(1, 1, 3), (1, 10**6, 10**6)), ValueError, "input_shape is too large"),
+        (lambda: measured_field(nn.Conv2d(1, 1, 3), (1, 9, 9), "34"), TypeError, "unit must be a position"),
+        (lambda: measured_field(nn.Conv2d(1, 1, 3), (1, 9, 9), (0.5, 1)), TypeError, r"unit\[0\] must be an integer"),
+        (lambda: measured_field(nn.Conv2d, (1, 9, 9)), TypeError, "module must be a module, not the class Conv2d"),
+        (lambda: measured_field(nn.LSTM(3, 2), (4, 3)), ValueError, "must give a map .* gives a tuple"),
+        (lambda: gradient_map(nn.Conv2d(1, 2, 3), torch.zeros(1, 1, 9, 9), channel=2), ValueError, "channel must be"),
+        (lambda: gradient_map(nn.Conv2d(1, 2, 3), torch.zeros(1, 9)), ValueError, "x must have shape"),
+        (lambda: gradient_map(nn.Conv2d(1, 2, 3), None), TypeError, "x must be an array"),
+        (lambda: spread(np.array([1.0, np.inf])), ValueError, "weights must be a finite map"),
+        (lambda: spread(np.float64(3)), ValueError, "weights must be"),
+        (lambda: spread("3"), TypeError, "weights must be an array"),
+    ],
+)
+def test_nothing_is_silently_wrong(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -143,7 +143,7 @@ def test_uneven_adaptive_pool():
         (
             nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(5, 4, 3)),
             (3, 9, 9),
-            "its in_channels is 5, but its input has 4$",
+            r"its in_channels is 5, but its input has 4 \(module Sequential, input_shape \(3, 9, 9\)\)$",
         ),
         (nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(5)), (3, 9, 9), r"^1 \(BatchNorm2d\): its num_features is 5"),
         (nn.Sequential(nn.Conv2d(3, 4, 5)), (3, 4, 4), r"^0 \(Conv2d\):"),
@@ -152,7 +152,7 @@ def test_uneven_adaptive_pool():
         (
             nn.Sequential(nn.Flatten(), nn.Linear(9, 4)),
             (3, 9, 9),
-            "its in_features is 9, but its input has 243$",
+            r"its in_features is 9, but its input has 243 \(module Sequential, input_shape \(3, 9, 9\)\)$",
         ),
         (nn.Sequential(nn.Flatten(2)), (3, 9, 9), "only flattening everything but the batch"),
         (Function(lambda self, x: torch.flatten(x)), (3, 9, 9), "only flattening everything"),
@@ -194,3 +194,55 @@ def test_the_module_is_left_as_it_is():
     before = {name: value.clone() for name, value in net.state_dict().items()}
     trace.table(net, (1, 9, 9))
     assert net.training and all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+class Switch(nn.Module):
+    """One network with a pool that gives a tuple, of which the rest takes the first."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.first, self.pool, self.last = nn.Conv2d(3, 4, 3), pool, nn.Conv2d(4, 5, 3)
+
+    def forward(self, x):
+        return self.last(self.pool(self.first(x))[0])
+
+
+def test_a_layer_that_gives_a_tuple_is_refused_not_dropped_with_all_that_follows():
+    net = Switch(nn.MaxPool2d(2, return_indices=True))
+    with pytest.raises(ValueError, match=r"^pool \(MaxPool2d\): it gives a tuple"):
+        trace.table(net, (3, 12, 12))
+    with pytest.raises(ValueError, match=r"it gives a tuple"):
+        trace.table(Function(lambda self, x: self.conv(torch.split(x, 3, dim=1)[0])), (6, 9, 9))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_weights_of_any_dtype(dtype):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(196, 2))
+    expected = trace.table(net, (3, 9, 9))
+    assert trace.table(net.to(dtype), (3, 9, 9)) == expected
+    net[0].float()  # mixed
+    assert trace.table(net, (3, 9, 9)) == expected
+    assert net[4].weight.dtype == dtype, "the module is left as it is"
+
+
+def test_broadcasting_is_no_layer():
+    net = nn.Sequential(Normalise([0.5] * 3, [0.2] * 3), nn.Conv2d(3, 2, 3))
+    assert trace.table(net, (3, 9, 9))[-1].shape == (2, 7, 7)
+    with pytest.raises(ValueError, match="it makes 3×9×9 of 1×9×9"):
+        trace.table(net, (1, 9, 9))
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "error", "message"),
+    [
+        (nn.ReLU, (3, 9, 9), TypeError, r"module must be a module, not the class ReLU: make one with ReLU\(...\)"),
+        (None, (3, 9, 9), TypeError, "module must be a torch.nn.Module, not None"),
+        (nn.ReLU(), 9, TypeError, "input_shape must be a shape"),
+        (nn.ReLU(), "399", TypeError, "input_shape must be a shape"),
+        (nn.Conv2d(3, 4, 3), (10**9, 10**9, 10**9), ValueError, "input_shape"),
+        (Function(lambda self, x: self.nothing(x)), (3, 9, 9), ValueError, "the module Function cannot be traced"),
+    ],
+)
+def test_what_is_no_module_or_no_shape(module, shape, error, message):
+    with pytest.raises(error, match=message):
+        trace.table(module, shape)

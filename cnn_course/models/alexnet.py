@@ -28,6 +28,7 @@ groups=2 a filter sees only the half of the maps that lay on its own card.
 from torch import nn
 
 from cnn_course.arguments.integers import integer
+from cnn_course.arguments.networks import classes_of
 
 
 def response_norm() -> nn.LocalResponseNorm:
@@ -46,9 +47,10 @@ def alexnet_paper(classes: int = 1000, *, padding: int = 0) -> nn.Sequential:
     = 55. With padding 2 the network takes 224 x 224: floor((224 + 4 - 11) / 4) + 1 = 55.
     Weights start as in the paper's section 5: normal with deviation 0.01, biases 0 in conv1, conv3 and the last
     layer, and 1 in the others, so that their ReLUs start with positive inputs.
-    Raises TypeError or ValueError if classes is below 1 or padding below 0.
+    Raises TypeError or ValueError if classes is below 1 or too many for the memory, or padding is not 0 to 10.
     """
-    classes, padding = integer("classes", classes, least=1), integer("padding", padding, least=0)
+    classes = classes_of(classes, 4096)
+    padding = integer("padding", padding, least=0, most=10)  # a wider border has windows that see no pixel
     net = nn.Sequential()
     net.conv1 = nn.Conv2d(3, 96, 11, stride=4, padding=padding)
     net.relu1 = nn.ReLU()
@@ -86,9 +88,10 @@ def alexnet(classes: int = 1000) -> nn.Sequential:
     """torchvision's one-tower AlexNet: (N, 3, H, W) -> (N, classes), with 1000 classes 61,100,840 parameters.
 
     H and W: 224, where the sizes are those of the paper, or anything from 63 up: the maps are averaged to 6 x 6.
-    Weights, in their order, are those of torchvision. Raises TypeError or ValueError if classes is below 1.
+    Weights, in their order, are those of torchvision. Raises TypeError or ValueError if classes is below 1 or too many
+    for the memory.
     """
-    classes = integer("classes", classes, least=1)
+    classes = classes_of(classes, 4096)
     net = nn.Sequential()
     net.conv1 = nn.Conv2d(3, 64, 11, stride=4, padding=2)
     net.relu1 = nn.ReLU()
@@ -135,9 +138,9 @@ def alexnet_cifar(classes: int = 10) -> nn.Sequential:
 
     Two things are not AlexNet's: batch norm takes the place of LRN, and dropout is 0.2 instead of 0.5, for short
     trainings. One forward pass costs about as much as those of the VGG, GoogLeNet and ResNet beside it in lecture 15.
-    Raises TypeError or ValueError if classes is below 1.
+    Raises TypeError or ValueError if classes is below 1 or too many for the memory.
     """
-    classes = integer("classes", classes, least=1)
+    classes = classes_of(classes, 256)
     net = nn.Sequential()
     for i, (c_in, c_out, k, groups) in enumerate(
         [(3, 24, 7, 1), (24, 48, 5, 2), (48, 64, 3, 1), (64, 64, 3, 2), (64, 48, 3, 2)], start=1

@@ -27,6 +27,9 @@ import torch
 from torch import nn
 
 from cnn_course.arguments.integers import integer
+from cnn_course.arguments.networks import MOST_PIXELS, affordable_weights, classes_of
+from cnn_course.arguments.objects import flag
+from cnn_course.arguments.shown import brief
 
 # Table 1 of the paper: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection.
 WIDTHS = {
@@ -62,7 +65,8 @@ class Inception(nn.Module):
 
     Every convolution is followed by ReLU; with `norm`, by batch norm and ReLU, and it has no bias.
     kernel: of the branch `five`: 5 in the paper, 3 in torchvision. Any odd size keeps height and width.
-    Raises TypeError or ValueError for a width that is no whole number of at least 1, or an even kernel.
+    Raises TypeError or ValueError for a width that is no whole number of at least 1, or too large for the memory, and
+    for an even kernel.
     """
 
     def __init__(
@@ -79,11 +83,17 @@ class Inception(nn.Module):
         norm: bool = True,
     ) -> None:
         super().__init__()
-        widths = {"in_channels": in_channels, "one": one, "reduce3": reduce3, "three": three}
-        for name, width in {**widths, "reduce5": reduce5, "five": five, "pool": pool}.items():
-            integer(name, width, least=1)
-        if integer("kernel", kernel, least=1) % 2 == 0:
-            raise ValueError(f"kernel must be odd, so that all branches give maps of one size; got {kernel}")
+        given = {
+            "in_channels": in_channels, "one": one, "reduce3": reduce3, "three": three, "reduce5": reduce5,
+            "five": five, "pool": pool, "kernel": kernel,
+        }  # fmt: skip
+        sizes = {name: integer(name, size, least=1) for name, size in given.items()}
+        in_channels, one, reduce3, three, reduce5, five, pool, kernel = sizes.values()
+        norm = flag("norm", norm)
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, so that all branches give maps of one size; got {brief(kernel)}")
+        ones = in_channels * (one + reduce3 + reduce5 + pool)
+        affordable_weights(ones + 9 * reduce3 * three + kernel**2 * reduce5 * five, **sizes)
         self.one = unit(in_channels, one, 1, norm=norm)
         self.three = nn.Sequential(unit(in_channels, reduce3, 1, norm=norm), unit(reduce3, three, 3, norm=norm))
         self.five = nn.Sequential(unit(in_channels, reduce5, 1, norm=norm), unit(reduce5, five, kernel, norm=norm))
@@ -109,6 +119,8 @@ class GoogLeNet(nn.Module):
 
     def __init__(self, classes: int = 1000, aux: bool = False, *, published: bool = False) -> None:
         super().__init__()
+        classes = classes_of(classes, 1024)
+        aux, published = flag("aux", aux), flag("published", published)
         norm, kernel = not published, 5 if published else 3
         self.conv1 = unit(3, 64, 7, stride=2, norm=norm)
         self.pool1: nn.Module = nn.MaxPool2d(3, stride=2, ceil_mode=True)
@@ -154,9 +166,10 @@ def googlenet(classes: int = 1000, aux: bool = False) -> GoogLeNet:
     It differs from the paper: batch norm after every convolution, 3x3 instead of 5x5 in the branch `five` (a slip that
     its published weights keep), pool4 2x2, dropout 0.2, auxiliary heads that average to 4x4 whatever the size.
     aux: with both heads. Then the module returns `Outputs` in training mode, and the logits alone in evaluation mode.
-    Images from 15x15. Raises TypeError or ValueError for a number of classes that is no whole number of at least 1.
+    Images from 15x15. Raises TypeError or ValueError for a number of classes that is no whole number of at least 1,
+    or too large for the memory, and TypeError for an `aux` that is not True or False.
     """
-    return GoogLeNet(integer("classes", classes, least=1), aux)
+    return GoogLeNet(classes, aux)
 
 
 def googlenet_paper(classes: int = 1000, aux: bool = False) -> GoogLeNet:
@@ -167,7 +180,7 @@ def googlenet_paper(classes: int = 1000, aux: bool = False) -> GoogLeNet:
     losses with weight 0.3. The normalisation has torch's constants and a window of 5: the paper gives none.
     aux, raises: as `googlenet`.
     """
-    return GoogLeNet(integer("classes", classes, least=1), aux, published=True)
+    return GoogLeNet(classes, aux, published=True)
 
 
 def googlenet_cifar(classes: int = 10) -> nn.Sequential:
@@ -186,9 +199,10 @@ def googlenet_cifar(classes: int = 10) -> nn.Sequential:
     | avgpool, logits | classes   | no dropout and no auxiliary heads    |
 
     5x5 in the branch `five` as in the paper, batch norm after every convolution.
-    Raises TypeError or ValueError for a number of classes that is no whole number of at least 1.
+    Raises TypeError or ValueError for a number of classes that is no whole number of at least 1, or too large for the
+    memory.
     """
-    integer("classes", classes, least=1)
+    classes = classes_of(classes, 162)
     channels = _scaled(192)
     net = nn.Sequential()
     net.add_module("conv1", unit(3, _scaled(64), 3))
@@ -208,14 +222,28 @@ def googlenet_cifar(classes: int = 10) -> nn.Sequential:
 
 
 def unit(cin: int, cout: int, k: int, *, stride: int = 1, norm: bool = True) -> nn.Sequential:
-    """A k x k convolution (k odd) that keeps the size at stride 1, batch norm or a bias, ReLU."""
+    """A k x k convolution (k odd) that keeps the size at stride 1, batch norm or a bias, ReLU.
+
+    Raises TypeError or ValueError for sizes that are no whole numbers of at least 1, or too large, and for an even k.
+    """
+    cin, cout, k = integer("cin", cin, least=1), integer("cout", cout, least=1), integer("k", k, least=1)
+    norm = flag("norm", norm)
+    stride = integer("stride", stride, least=1, most=MOST_PIXELS)
+    if k % 2 == 0:
+        raise ValueError(f"k must be odd, so that the map keeps its size; got {brief(k)}")
+    affordable_weights(k * k * cin * cout, cin=cin, cout=cout, k=k)
     conv = nn.Conv2d(cin, cout, k, stride=stride, padding=k // 2, bias=not norm)
     layers = [("conv", conv), *([("norm", nn.BatchNorm2d(cout, eps=0.001))] if norm else []), ("relu", nn.ReLU())]
     return nn.Sequential(OrderedDict(layers))
 
 
 def auxiliary_head(cin: int, classes: int, *, published: bool = False) -> nn.Sequential:
-    """A classifier on maps in the middle of the network, (N, cin, H, W) -> (N, classes), used in training only."""
+    """A classifier on maps in the middle of the network, (N, cin, H, W) -> (N, classes), used in training only.
+
+    Raises TypeError or ValueError for sizes that are no whole numbers of at least 1, or too large for the memory.
+    """
+    cin, classes, published = integer("cin", cin, least=1), classes_of(classes, 1024), flag("published", published)
+    affordable_weights(128 * cin, cin=cin)
     return nn.Sequential(
         OrderedDict(
             avgpool=nn.AvgPool2d(5, stride=3) if published else nn.AdaptiveAvgPool2d(4),

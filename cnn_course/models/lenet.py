@@ -22,6 +22,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cnn_course.arguments.floats import finite
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.networks import affordable_weights
+from cnn_course.arguments.objects import flag, instance, sequence
+from cnn_course.arguments.shown import brief, shown
+
 # Table I of the paper: which maps of s2 each of the 16 maps of c3 looks at.
 C3_TABLE = (
     (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
@@ -62,13 +68,16 @@ class ScaledTanh(nn.Module):
 class Subsample(nn.Module):
     """The sum of each 2x2 block, times one coefficient, plus one bias per map: (N, C, H, W) -> (N, C, H / 2, W / 2).
 
-    LeNet's trained pooling; `resnet.Subsample`, ResNet's shortcut without weights, is another thing.
+    LeNet's trained pooling; `resnet.Subsample`, ResNet's shortcut without weights, is another thing. It starts as the
+    mean. Raises TypeError or ValueError for a number of channels that is no whole number of at least 1, or too large.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(channels))
-        self.bias = nn.Parameter(torch.empty(channels))
+        channels = integer("channels", channels, least=1)
+        affordable_weights(2 * channels, channels=channels)
+        self.weight = nn.Parameter(torch.full((channels,), 0.25))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         total = F.avg_pool2d(x, 2, divisor_override=1)
@@ -78,19 +87,29 @@ class Subsample(nn.Module):
 class TableConv2d(nn.Module):
     """A convolution in which output map o looks at the input maps table[o] only: (N, C, H, W) -> (N, O, H-k+1, W-k+1).
 
-    weight: (connections, k, k), one kernel for each entry of the table, row after row. bias: (O,).
+    weight: (connections, k, k), one kernel for each entry of the table, row after row. bias: (O,). Both are 0 until
+    somebody draws them, as `lenet5` does.
+    Raises TypeError or ValueError for sizes that are no whole numbers of at least 1, or too large for the memory, and
+    for a table that does not name some of the maps once in each row.
     """
 
     def __init__(self, channels: int, table: Sequence[Sequence[int]], k: int) -> None:
         super().__init__()
-        pairs = [(o, c) for o, row in enumerate(table) for c in row]
-        if not all(table) or len(set(pairs)) < len(pairs) or not all(0 <= c < channels for _, c in pairs):
-            raise ValueError(f"each row of the table must name some of the maps 0 to {channels - 1} once, got {table}")
+        channels, k = integer("channels", channels, least=1), integer("k", k, least=1)
+        rows = [sequence(f"table[{o}]", row) for o, row in enumerate(sequence("table", table))]
+        pairs = [(o, integer(f"table[{o}]", c)) for o, row in enumerate(rows) for c in row]
+        once = all(rows) and len(set(pairs)) == len(pairs)
+        if not (rows and once and all(0 <= c < channels for _, c in pairs)):
+            raise ValueError(
+                f"each row of the table must name some of the maps 0 to {brief(channels - 1)} once (there are as many "
+                f"as channels), got {brief(table)}"
+            )
+        affordable_weights(channels * len(rows) * k * k, channels=channels, k=k)
         self.pairs: torch.Tensor
         self.register_buffer("pairs", torch.tensor(pairs).T, persistent=False)
         self.channels = channels
-        self.weight = nn.Parameter(torch.empty(len(pairs), k, k))
-        self.bias = nn.Parameter(torch.empty(len(table)))
+        self.weight = nn.Parameter(torch.zeros(len(pairs), k, k))
+        self.bias = nn.Parameter(torch.zeros(len(rows)))
 
     def dense(self) -> torch.Tensor:
         """The kernels as (O, C, k, k), zero where the table has no entry."""
@@ -105,10 +124,17 @@ class Distances(nn.Module):
     """Minus the squared distance of each row of x (N, D) to fixed points (classes, D): (N, classes) logits, at most 0.
 
     The paper's output is the distance itself, the smaller the better; the sign makes the largest logit the answer.
+    Raises TypeError or ValueError for points that are no finite floats (classes, D).
     """
 
     def __init__(self, points: torch.Tensor) -> None:
         super().__init__()
+        if not instance("points", points, torch.Tensor, "a tensor (classes, D)").is_floating_point():
+            raise TypeError(f"points must be floats, not {shown(points)}")
+        if points.ndim != 2 or points.numel() == 0:
+            raise ValueError(f"points must have shape (classes, D), not {tuple(points.shape)}")
+        if not points.is_meta and not bool(points.isfinite().all()):
+            raise ValueError("points must be finite: NaN or infinity is among them")
         self.points: torch.Tensor
         self.register_buffer("points", points)
 
@@ -156,15 +182,21 @@ def lenet(
 
     batch_norm: after each of c1, c3, c5 and f6 (452 more parameters). dropout: its probability, after c5 and f6.
     size: height and width of the images; the table above is for 28. c1 pads by 2, so its maps have that size too.
-    Raises ValueError for a number of classes or channels below 1, a size below 12, or a dropout outside 0 to 1.
+    Raises TypeError for what is no number or no flag, ValueError for a number of classes or channels below 1, a size
+    below 12, a network too large for the memory, or a dropout outside 0 to 1.
     """
-    if min(classes, channels) < 1:
-        raise ValueError(f"lenet: classes and channels must be at least 1, got {classes} and {channels}")
+    classes, channels = integer("classes", classes, least=1), integer("channels", channels, least=1)
+    size, batch_norm = integer("size", size), flag("batch_norm", batch_norm)
     if size < 12:
-        raise ValueError(f"lenet: two pools and a 5x5 kernel need images of at least 12 x 12 pixels, got size {size}")
-    if not 0 <= dropout < 1:
+        raise ValueError(
+            f"lenet: two pools and a 5x5 kernel need images of at least 12 x 12 pixels, got size {brief(size)}"
+        )
+    dropout = finite("dropout", dropout, least=0)
+    if dropout >= 1:
         raise ValueError(f"lenet: dropout must be at least 0 and below 1, got {dropout}")
     side = (size // 2 - 4) // 2
+    numbers = 150 * channels + 120 * 16 * side * side + 85 * classes
+    affordable_weights(numbers, classes=classes, channels=channels, size=size)
     net = nn.Sequential()
 
     def add(name: str, layer: nn.Module, width: int, norm: type[nn.Module]) -> None:

@@ -5,6 +5,10 @@ from functools import partial
 
 from torch import nn
 
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.networks import affordable_weights
+from cnn_course.arguments.objects import sequence
+
 
 def mlp(in_features: int, hidden: int | Sequence[int], classes: int) -> nn.Sequential:
     """Fully connected layers with ReLU in between; the last layer gives one logit per class.
@@ -19,11 +23,17 @@ def mlp(in_features: int, hidden: int | Sequence[int], classes: int) -> nn.Seque
     | hidden  | (N, hidden)      | (in_features + 1) hidden |
     | logits  | (N, classes)     | (hidden + 1) classes     |
 
-    Raises ValueError for a size below 1.
+    Raises TypeError for a size that is no whole number, ValueError for one below 1 or too large for the memory.
     """
-    sizes = [in_features, *([hidden] if isinstance(hidden, int) else hidden), classes]
-    if min(sizes) < 1:
-        raise ValueError(f"every size of an MLP must be at least 1, got {' -> '.join(map(str, sizes))}")
+    in_features, classes = integer("in_features", in_features, least=1), integer("classes", classes, least=1)
+    if hasattr(hidden, "__len__"):
+        widths = sequence("hidden", hidden, "an integer, or a list of them")
+        widths = [integer(f"hidden[{i}]", width, least=1) for i, width in enumerate(widths)]
+    else:
+        widths = [integer("hidden", hidden, least=1)]
+    sizes = [in_features, *widths, classes]
+    numbers = sum((n_in + 1) * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True))
+    affordable_weights(numbers, in_features=in_features, hidden=max(widths, default=0), classes=classes)
     layers: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]

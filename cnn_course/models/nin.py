@@ -25,20 +25,24 @@ from collections import OrderedDict
 from torch import nn
 
 from cnn_course.arguments.integers import integer
+from cnn_course.arguments.networks import MOST_PIXELS, affordable_weights, classes_of
+from cnn_course.arguments.objects import sequence
+from cnn_course.arguments.shown import shown
 
 
 def nin(classes: int = 10) -> nn.Sequential:
     """NiN for CIFAR-10, (N, 3, 32, 32) -> (N, classes): 966,986 parameters. Other image sizes work as well.
 
     The children are named as in the table. Raises TypeError or ValueError for a number of classes that is no whole
-    number of at least 1.
+    number of at least 1, or too large for the memory.
     """
+    classes = classes_of(classes, 192)
     return _nin(
         block1=mlpconv(3, (192, 160, 96), 5, padding=2),
         pool1=nn.Sequential(nn.MaxPool2d(3, stride=2, padding=1), nn.Dropout(0.5)),
         block2=mlpconv(96, (192, 192, 192), 5, padding=2),
         pool2=nn.Sequential(nn.AvgPool2d(3, stride=2, padding=1), nn.Dropout(0.5)),
-        block3=mlpconv(192, (192, 192, integer("classes", classes, least=1)), 3, padding=1),
+        block3=mlpconv(192, (192, 192, classes), 3, padding=1),
     )
 
 
@@ -48,6 +52,7 @@ def nin_imagenet(classes: int = 1000) -> nn.Sequential:
     The paper has no such experiment. block1 to block3 are 11x11 (stride 4), 5x5 and 3x3, each with two 1x1 layers of
     the same width and a 3x3 max pool of stride 2 after it; block4 ends in one map per class. Raises as `nin` does.
     """
+    classes = classes_of(classes, 1024)
     return _nin(
         block1=mlpconv(3, (96, 96, 96), 11, stride=4),
         pool1=nn.MaxPool2d(3, stride=2, ceil_mode=True),
@@ -55,13 +60,26 @@ def nin_imagenet(classes: int = 1000) -> nn.Sequential:
         pool2=nn.MaxPool2d(3, stride=2, ceil_mode=True),
         block3=mlpconv(256, (384, 384, 384), 3, padding=1),
         pool3=nn.Sequential(nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Dropout(0.5)),
-        block4=mlpconv(384, (1024, 1024, integer("classes", classes, least=1)), 3, padding=1),
+        block4=mlpconv(384, (1024, 1024, classes), 3, padding=1),
     )
 
 
 def mlpconv(cin: int, widths: tuple[int, int, int], k: int, *, stride: int = 1, padding: int = 0) -> nn.Sequential:
-    """A k x k convolution and two 1x1 convolutions, each with ReLU: (N, cin, H, W) -> (N, widths[2], H', W')."""
-    first, second, third = widths
+    """A k x k convolution and two 1x1 convolutions, each with ReLU: (N, cin, H, W) -> (N, widths[2], H', W').
+
+    Raises TypeError or ValueError for a size that is no whole number of at least 1, or too large for the memory, and
+    for a padding of k or more, where windows would see no pixel.
+    """
+    cin, k = integer("cin", cin, least=1), integer("k", k, least=1)
+    stride = integer("stride", stride, least=1, most=MOST_PIXELS)
+    padding = integer("padding", padding, least=0, most=k - 1)
+    listed = sequence("widths", widths, "three integers")
+    if len(listed) != 3:
+        raise ValueError(f"widths must be three integers, not {shown(widths)}")
+    first, second, third = (integer(f"widths[{i}]", width, least=1) for i, width in enumerate(listed))
+    affordable_weights(
+        k * k * cin * first + first * second + second * third, cin=cin, widths=max(first, second, third), k=k
+    )
     return nn.Sequential(
         OrderedDict(
             conv=nn.Conv2d(cin, first, k, stride=stride, padding=padding),

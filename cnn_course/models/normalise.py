@@ -7,37 +7,56 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cnn_course.arguments.arrays import with_axes
+from cnn_course.arguments.floats import finite
+from cnn_course.arguments.objects import sequence
+
+MOST, LEAST = 1e30, 1e-30  # beyond, float32 knows only infinity and 0
+
 
 class Normalise(nn.Module):
     """(x - mean) / std for each channel: (N, C, H, W) -> (N, C, H, W). Nothing in it is learned.
 
     mean, std: C numbers each, for pixels between 0 and 1. Put it first: `nn.Sequential(Normalise.of(images), model)`.
     After it black is no longer 0, so the zeros that a padded convolution adds look like the mean colour.
+    Raises TypeError or ValueError for what are not as many finite means as deviations above 0, and ValueError, when it
+    is called, for images with another number of channels.
     """
 
     def __init__(self, mean: Sequence[float] | NDArray, std: Sequence[float] | NDArray) -> None:
         super().__init__()
-        if len(mean) != len(std) or len(mean) == 0:
+        means = [finite(f"mean[{i}]", m, least=-MOST, most=MOST) for i, m in enumerate(sequence("mean", mean))]
+        deviations = [finite(f"std[{i}]", s, least=LEAST, most=MOST) for i, s in enumerate(sequence("std", std))]
+        if len(means) != len(deviations) or not means:
             raise ValueError(
-                f"give one mean and one deviation per channel, got {len(mean)} means and {len(std)} deviations"
+                "mean and std must hold one number for each channel, "
+                f"got {len(means)} means and {len(deviations)} deviations"
             )
-        if not min(std) > 0:
-            raise ValueError(f"every deviation must be above 0, got {list(std)}")
         self.mean: torch.Tensor
         self.std: torch.Tensor
-        for name, values in (("mean", mean), ("std", std)):
-            self.register_buffer(name, torch.tensor([float(v) for v in values]).reshape(1, -1, 1, 1))
+        for name, values in (("mean", means), ("std", deviations)):
+            self.register_buffer(name, torch.tensor(values).reshape(1, -1, 1, 1))
 
     @classmethod
     def of(cls, images: NDArray[np.uint8]) -> "Normalise":
-        """With the statistics of uint8 images (N, C, H, W): of the training images, never of the test images."""
-        if np.ndim(images) != 4:
-            raise ValueError(f"images must have the four axes (N, C, H, W), got shape {np.shape(images)}")
-        if len(images) == 0:
-            raise ValueError("there must be at least one image to take the mean of")
+        """With the statistics of uint8 images (N, C, H, W): of the training images, never of the test images.
+
+        Raises TypeError for another dtype, ValueError for other axes or no pixels.
+        """
+        images = with_axes("images", images, "N, C, H, W")
+        if images.dtype != np.uint8:
+            raise TypeError(f"images must be uint8, from 0 to 255, not {images.dtype}")
+        if images.size == 0:
+            raise ValueError(f"images must be at least one image, to take the mean of, but have shape {images.shape}")
         mean = images.mean(axis=(0, 2, 3)) / 255
         std = images.std(axis=(0, 2, 3)) / 255
         return cls(mean, np.where(std > 0, std, 1.0))  # a channel of one colour has nothing to scale
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # Broadcasting would make a picture of three channels from a grey one. (What torch.fx traces with is no tensor.)
+        if isinstance(x, torch.Tensor) and (x.ndim != 4 or x.shape[1] != self.mean.shape[1]):
+            raise ValueError(
+                f"Normalise: x must have shape (N, {self.mean.shape[1]}, H, W), a channel for each mean, "
+                f"got {tuple(x.shape)}"
+            )
         return (x - self.mean) / self.std

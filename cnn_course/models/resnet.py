@@ -37,6 +37,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnn_course.arguments.integers import integer
+from cnn_course.arguments.networks import MOST_LAYERS, MOST_PIXELS, affordable_weights, classes_of
+from cnn_course.arguments.objects import flag, instance
+from cnn_course.arguments.shown import brief
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)  # those of the paper
 
@@ -44,6 +47,24 @@ CIFAR_DEPTHS = (20, 32, 44, 56, 110)  # those of the paper
 def _conv(c_in: int, c_out: int, k: int, stride: int = 1) -> nn.Conv2d:
     """Without a bias: the batch norm that follows has one."""
     return nn.Conv2d(c_in, c_out, k, stride, padding=k // 2, bias=False)
+
+
+def _sizes(
+    c_in: int, channels: int, stride: int, *, expansion: int, weights: int, shortcut: nn.Module | None, adds: bool
+) -> tuple[int, int, int]:
+    """The checked sizes of a block. weights: of its first kernel; adds: whether it adds its input."""
+    c_in, channels = integer("c_in", c_in, least=1), integer("channels", channels, least=1)
+    stride = integer("stride", stride, least=1, most=MOST_PIXELS)
+    affordable_weights(weights * c_in * channels + 13 * channels**2, c_in=c_in, channels=channels)
+    c_out = expansion * channels
+    if shortcut is not None:
+        instance("shortcut", shortcut, nn.Module, "a torch.nn.Module or None")
+    elif adds and (c_in != c_out or stride > 1):  # one channel would be added to all: broadcasting
+        raise ValueError(
+            f"shortcut is None, but x cannot be added as it is: with c_in {c_in}, channels {channels} and stride "
+            f"{stride} the layers give {c_out} channels, each side divided by {stride}; give a shortcut that does so"
+        )
+    return c_in, channels, stride
 
 
 class Subsample(nn.Module):
@@ -64,6 +85,8 @@ class BasicBlock(nn.Module):
 
     (N, c_in, H, W) -> (N, channels, H / stride, W / stride), rounded up. shortcut: None for x itself.
     residual=False: relu(F(x)), the block of the plain twin.
+    Raises TypeError or ValueError for sizes that are no whole numbers of at least 1, or too large for the memory, and
+    for a sum of two shapes: then the block needs a shortcut.
     """
 
     expansion = 1
@@ -72,6 +95,10 @@ class BasicBlock(nn.Module):
         self, c_in: int, channels: int, stride: int = 1, shortcut: nn.Module | None = None, residual: bool = True
     ) -> None:
         super().__init__()
+        residual = flag("residual", residual)
+        c_in, channels, stride = _sizes(
+            c_in, channels, stride, expansion=1, weights=9, shortcut=shortcut, adds=residual
+        )
         self.conv1 = _conv(c_in, channels, 3, stride)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
@@ -93,7 +120,7 @@ class Bottleneck(nn.Module):
 
     (N, c_in, H, W) -> (N, 4 channels, H / stride, W / stride), rounded up.
     early_stride: the stride is that of the first 1x1, as in the paper, else that of the 3x3, as in torchvision, where
-    no pixel is skipped. The parameters are the same.
+    no pixel is skipped. The parameters are the same. Raises as `BasicBlock` does.
     """
 
     expansion = 4
@@ -107,6 +134,8 @@ class Bottleneck(nn.Module):
         early_stride: bool = False,
     ) -> None:
         super().__init__()
+        early_stride = flag("early_stride", early_stride)
+        c_in, channels, stride = _sizes(c_in, channels, stride, expansion=4, weights=1, shortcut=shortcut, adds=True)
         first, second = (stride, 1) if early_stride else (1, stride)
         self.conv1 = _conv(c_in, channels, 1, first)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -127,7 +156,8 @@ class Bottleneck(nn.Module):
 def resnet18(classes: int = 1000) -> nn.Sequential:
     """ResNet-18: basic blocks 2, 2, 2, 2. (N, 3, 224, 224) -> (N, classes), and other sizes from 1 on.
 
-    The children are named as in torchvision, whose state dict fits. Raises ValueError for fewer than 1 class.
+    The children are named as in torchvision, whose state dict fits. Raises TypeError or ValueError for a number of
+    classes that is no whole number of at least 1, or too large for the memory.
     """
     return _imagenet(BasicBlock, (2, 2, 2, 2), classes)
 
@@ -160,14 +190,18 @@ def resnet_cifar(depth: int = 20, width: int = 16, residual: bool = True, classe
 
     depth: 6n + 2 layers with weights, for example 20, 32, 44, 56 or 110. width: channels of the first stage.
     residual=False: the plain twin, the same layers without the additions, and with the same number of parameters.
-    Weights start as in He et al. 2015 (arXiv:1502.01852). Raises TypeError or ValueError for sizes that do not fit.
+    Weights start as in He et al. 2015 (arXiv:1502.01852). Raises TypeError or ValueError for sizes that do not fit
+    or are too large for the memory.
     """
-    depth, width = integer("depth", depth), integer("width", width, least=1)
-    if depth < 8 or depth % 6 != 2:
+    depth, width, residual = integer("depth", depth), integer("width", width, least=1), flag("residual", residual)
+    if not 8 <= depth <= MOST_LAYERS or depth % 6 != 2:
         raise ValueError(
-            f"depth must be 6n + 2 with n at least 1, such as {', '.join(map(str, CIFAR_DEPTHS))}; got {depth}: "
-            "one layer, three stages of n blocks with two layers each, and the classifier"
+            f"depth must be 6n + 2 with n from 1 to 200, such as {', '.join(map(str, CIFAR_DEPTHS))}; got "
+            f"{brief(depth)}: one layer, three stages of n blocks with two layers each, and the classifier"
         )
+    classes = integer("classes", classes, least=1)
+    in_blocks = 63 * (depth - 2) * width**2  # 18 (1 + 4 + 16) for 6 layers
+    affordable_weights(in_blocks + 4 * width * classes, depth=depth, width=width, classes=classes)
     net = OrderedDict(conv1=_conv(3, width, 3), bn1=nn.BatchNorm2d(width), relu=nn.ReLU())
     c_in = width
     for stage in (1, 2, 3):
@@ -185,6 +219,8 @@ def resnet_cifar(depth: int = 20, width: int = 16, residual: bool = True, classe
 def _imagenet(
     block: type[BasicBlock | Bottleneck], repeats: tuple[int, ...], classes: int, **more: bool
 ) -> nn.Sequential:
+    classes = classes_of(classes, 512 * block.expansion)
+    flags = {name: flag(name, value) for name, value in more.items()}
     net = OrderedDict(
         conv1=nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
         bn1=nn.BatchNorm2d(64),
@@ -200,7 +236,7 @@ def _imagenet(
             shortcut = None
             if i == 0 and (stride > 1 or c_in != c_out):  # option B: a projection only where the shape changes
                 shortcut = nn.Sequential(_conv(c_in, c_out, 1, stride), nn.BatchNorm2d(c_out))
-            blocks.append(block(c_in, channels, stride if i == 0 else 1, shortcut, **more))
+            blocks.append(block(c_in, channels, stride if i == 0 else 1, shortcut, **flags))
             c_in = c_out
         net[f"layer{stage}"] = nn.Sequential(*blocks)
     return _finished(net, c_in, classes)
@@ -208,7 +244,6 @@ def _imagenet(
 
 def _finished(net: OrderedDict[str, nn.Module], features: int, classes: int) -> nn.Sequential:
     """Add the head, and draw the first weights of the convolutions."""
-    classes = integer("classes", classes, least=1)
     net.update(avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(features, classes))
     model = nn.Sequential(net)
     for layer in model.modules():

@@ -2,6 +2,11 @@
 
 from torch import nn
 
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.networks import affordable_weights
+from cnn_course.arguments.objects import one_of
+from cnn_course.arguments.shown import brief
+
 HEADS = ("flatten", "global")
 DOWNSAMPLING = ("pool", "stride", "none")
 
@@ -32,16 +37,20 @@ def shift_cnn(
     conv1 already gives 14 x 14), "none" keeps the full size.
     size: height and width of the images. The three ways to downsample have the same number of parameters in the
     convolutions; with the "global" head the whole networks have.
-    The children are named as in the table. Raises ValueError for an unknown head or downsampling, or a size below 4.
+    The children are named as in the table. Raises ValueError for an unknown head or downsampling, a size below 4 or a
+    network too large for the memory, TypeError for what is no word or no whole number.
     """
-    if head not in HEADS:
-        raise ValueError(f"unknown head {head!r}; choose one of {', '.join(HEADS)}")
-    if downsample not in DOWNSAMPLING:
-        raise ValueError(f"unknown downsampling {downsample!r}; choose one of {', '.join(DOWNSAMPLING)}")
+    one_of("head", head, HEADS)
+    one_of("downsample", downsample, DOWNSAMPLING)
+    size, channels = integer("size", size), integer("channels", channels, least=1)
+    width, classes = integer("width", width, least=1), integer("classes", classes, least=1)
     if size < 4:
-        raise ValueError(f"the image must be at least 4 pixels wide, because it is halved twice; got size {size}")
-    if min(channels, width, classes) < 1:
-        raise ValueError(f"channels, width and classes must be at least 1, got {channels}, {width} and {classes}")
+        raise ValueError(
+            f"the image must be at least 4 pixels wide, because it is halved twice; got size {brief(size)}"
+        )
+    side = 1 if head == "global" else size if downsample == "none" else size // 4 + 1
+    numbers = 9 * channels * width + 90 * width**2 + 4 * width * side**2 * classes
+    affordable_weights(numbers, size=size, channels=channels, width=width, classes=classes)
 
     stride = 2 if downsample == "stride" else 1
     net = nn.Sequential()

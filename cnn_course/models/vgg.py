@@ -28,8 +28,16 @@ that the paper copied the first weights from. The weights are drawn as He et al.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeVar
 
 from torch import nn
+
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.networks import MOST_LAYERS, affordable_weights, classes_of
+from cnn_course.arguments.objects import flag, instance, sequence
+from cnn_course.arguments.shown import brief
+
+Net = TypeVar("Net", bound=nn.Module)
 
 COUNTS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 CHANNELS = (64, 128, 256, 512, 512)
@@ -58,11 +66,14 @@ def vgg19(classes: int = 1000, batch_norm: bool = False) -> nn.Sequential:
 def vgg(depth: int, classes: int = 1000, batch_norm: bool = False) -> nn.Sequential:
     """The network with `depth` layers that have weights: five stages, then three fully connected layers.
 
-    Raises ValueError for another depth than 11, 13, 16 and 19, or a number of classes below 1.
+    Raises ValueError for another depth than 11, 13, 16 and 19, or a number of classes below 1 or too large for the
+    memory, TypeError for what is no whole number or no flag.
     """
+    depth, classes, batch_norm = integer("depth", depth), classes_of(classes, 4096), flag("batch_norm", batch_norm)
     if depth not in COUNTS:
-        raise ValueError(f"VGG has {', '.join(map(str, COUNTS))} layers with weights, not {depth!r}")
-    _at_least_one(classes)
+        raise ValueError(
+            f"no such depth: VGG has {', '.join(map(str, COUNTS))} layers with weights, not {brief(depth)}"
+        )
     net = stages(COUNTS[depth], CHANNELS, batch_norm)
     net.add_module("average", nn.AdaptiveAvgPool2d(7))  # the identity at 224 x 224
     net.add_module("flatten", nn.Flatten())
@@ -85,9 +96,10 @@ def vgg_cifar(classes: int = 10) -> nn.Sequential:
     | logits | (N, 10)         | one fully connected layer     |
 
     The three wide layers at the end, which hold nine tenths of VGG's parameters, have become one.
-    Raises ValueError for a number of classes below 1.
+    Raises TypeError or ValueError for a number of classes that is no whole number of at least 1, or too large for the
+    memory.
     """
-    _at_least_one(classes)
+    classes = classes_of(classes, 128)
     net = stages(COUNTS[11], (16, 32, 64, 128, 128), batch_norm=True)
     net.add_module("flatten", nn.Flatten())
     net.add_module("logits", nn.Linear(128, classes))
@@ -95,7 +107,18 @@ def vgg_cifar(classes: int = 10) -> nn.Sequential:
 
 
 def stages(counts: Sequence[int], channels: Sequence[int], batch_norm: bool = False) -> nn.Sequential:
-    """The convolutional part: (N, 3, H, W) -> (N, channels[-1], H // 32, W // 32). counts: convolutions per stage."""
+    """The convolutional part: (N, 3, H, W) -> (N, channels[-1], H // 32, W // 32). counts: convolutions per stage.
+
+    Raises TypeError or ValueError unless counts and channels are equally many whole numbers of at least 1, and for a
+    network too large for the memory.
+    """
+    counts = [integer(f"counts[{i}]", n, least=1, most=MOST_LAYERS) for i, n in enumerate(sequence("counts", counts))]
+    channels = [integer(f"channels[{i}]", n, least=1) for i, n in enumerate(sequence("channels", channels))]
+    if len(counts) != len(channels) or not counts:
+        raise ValueError(
+            f"counts and channels must hold one number for each stage, got {len(counts)} counts and {len(channels)}"
+        )
+    affordable_weights(9 * sum(counts) * max(channels) ** 2, counts=max(counts), channels=max(channels))
     net = nn.Sequential()
     c_in = 3
     for number, (count, c_out) in enumerate(zip(counts, channels, strict=True), start=1):
@@ -105,7 +128,14 @@ def stages(counts: Sequence[int], channels: Sequence[int], batch_norm: bool = Fa
 
 
 def stage(count: int, c_in: int, c_out: int, batch_norm: bool = False) -> nn.Sequential:
-    """`count` 3x3 convolutions with ReLU, then a 2x2 max pool: (N, c_in, H, W) -> (N, c_out, H // 2, W // 2)."""
+    """`count` 3x3 convolutions with ReLU, then a 2x2 max pool: (N, c_in, H, W) -> (N, c_out, H // 2, W // 2).
+
+    Raises TypeError or ValueError for sizes that are no whole numbers of at least 1, or too large for the memory.
+    """
+    count = integer("count", count, least=1, most=MOST_LAYERS)
+    c_in, c_out = integer("c_in", c_in, least=1), integer("c_out", c_out, least=1)
+    batch_norm = flag("batch_norm", batch_norm)
+    affordable_weights(9 * c_out * (c_in + (count - 1) * c_out), count=count, c_in=c_in, c_out=c_out)
     layers: list[nn.Module] = []
     for i in range(count):
         layers.append(nn.Conv2d(c_in if i == 0 else c_out, c_out, 3, padding=1))
@@ -115,9 +145,12 @@ def stage(count: int, c_in: int, c_out: int, batch_norm: bool = False) -> nn.Seq
     return nn.Sequential(*layers, nn.MaxPool2d(2))
 
 
-def first_weights(net: nn.Sequential) -> nn.Sequential:
-    """First weights: He et al. 2015 for convolutions (fan out), a deviation of 0.01 for the fully connected layers."""
-    for module in net.modules():
+def first_weights(net: Net) -> Net:
+    """First weights: He et al. 2015 for convolutions (fan out), a deviation of 0.01 for the fully connected layers.
+
+    They are written into `net`, which is returned. Raises TypeError if it is no module.
+    """
+    for module in instance("net", net, nn.Module, "a torch.nn.Module").modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
@@ -126,11 +159,6 @@ def first_weights(net: nn.Sequential) -> nn.Sequential:
             nn.init.normal_(module.weight, 0, 0.01)
             nn.init.zeros_(module.bias)
     return net
-
-
-def _at_least_one(classes: int) -> None:
-    if classes < 1:
-        raise ValueError(f"there must be at least one class, got {classes}")
 
 
 # What `cnn-course train` calls them.

@@ -27,7 +27,7 @@ to be AlexNet's, and it comes after the pool.
 
 from torch import nn
 
-from cnn_course.arguments.integers import integer
+from cnn_course.arguments.networks import classes_of
 from cnn_course.models.alexnet import response_norm
 
 
@@ -35,9 +35,9 @@ def zfnet(classes: int = 1000) -> nn.Sequential:
     """The network of the paper's figure 3: (N, 3, 224, 224) -> (N, classes).
 
     Weights start as in the paper's section 3: normal with deviation 0.01, biases 0.
-    Raises TypeError or ValueError if classes is below 1.
+    Raises TypeError or ValueError if classes is below 1 or too many for the memory.
     """
-    classes = integer("classes", classes, least=1)
+    classes = classes_of(classes, 4096)
     net = nn.Sequential()
     net.conv1 = nn.Conv2d(3, 96, 7, stride=2, padding=1)
     net.relu1 = nn.ReLU()
