@@ -10,15 +10,30 @@ The field of units near the border reaches into the padding and is counted whole
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from cnn_course.arguments.integers import each, integer
+from cnn_course.arguments.objects import flag, instance, sequence, text
+from cnn_course.arguments.shown import brief, shown
 from cnn_course.arithmetic import conv_parameters, linear_parameters
+from cnn_course.array_engine.conv_arguments import borders_of, each_size
 from cnn_course.inspection.layer_table import Axis, Row, Sizes, Table, size_text, table_of
 
 
+class _Checked:
+    """A layer that checks its fields when it is made: each is set to what its check returns. Both errors name it."""
+
+    def _set(self, **fields: Any) -> None:
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)  # the layers are frozen
+
+
 @dataclasses.dataclass(frozen=True)
-class Conv:
-    """A convolution, `cout` kernels of k taps along each axis, with PyTorch's meaning of every argument."""
+class Conv(_Checked):
+    """A convolution, `cout` kernels of k taps along each axis, with PyTorch's meaning of every argument.
+
+    This and the other layers raise ValueError and TypeError for what cannot be meant, whatever the input.
+    """
 
     cout: int
     k: Sizes
@@ -28,6 +43,15 @@ class Conv:
     groups: int = 1
     bias: bool = True
 
+    def __post_init__(self) -> None:
+        self._set(cout=integer("cout", self.cout, least=1), groups=integer("groups", self.groups, least=1))
+        self._set(k=_sizes("k", self.k), stride=_sizes("stride", self.stride))
+        self._set(dilation=_sizes("dilation", self.dilation), bias=flag("bias", self.bias))
+        if isinstance(self.padding, str):
+            borders_of(self.padding, 1, 1, 1)  # refuses another word
+        else:
+            self._set(padding=_sizes("padding", self.padding, least=0))
+
     def __str__(self) -> str:
         extras = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
         said = [f"{name} {_short(getattr(self, name))}" for name, usual in extras.items() if _says(self, name, usual)]
@@ -36,7 +60,7 @@ class Conv:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pool:
+class Pool(_Checked):
     """A max or average pool: what it computes does not matter here. stride: by default k. No parameters, no MACs."""
 
     k: Sizes
@@ -44,6 +68,11 @@ class Pool:
     padding: Sizes = 0
     ceil_mode: bool = False
     kind: str = "max"
+
+    def __post_init__(self) -> None:
+        self._set(k=_sizes("k", self.k), padding=_sizes("padding", self.padding, least=0))
+        self._set(stride=None if self.stride is None else _sizes("stride", self.stride))
+        self._set(ceil_mode=flag("ceil_mode", self.ceil_mode), kind=_word("kind", self.kind))
 
     def __str__(self) -> str:
         stride = self.k if self.stride is None else self.stride
@@ -53,11 +82,14 @@ class Pool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Linear:
+class Linear(_Checked):
     """A fully connected layer with n outputs; it needs a flat input."""
 
     n: int
     bias: bool = True
+
+    def __post_init__(self) -> None:
+        self._set(n=integer("n", self.n, least=1), bias=flag("bias", self.bias))
 
     def __str__(self) -> str:
         return f"Linear, {self.n} outputs" + ("" if self.bias else ", no bias")
@@ -85,6 +117,9 @@ class Activation:
 
     name: str = "ReLU"
 
+    def __post_init__(self) -> None:
+        _word("name", self.name)
+
     def __str__(self) -> str:
         return self.name
 
@@ -99,21 +134,30 @@ def table(layers: Sequence[LayerSpec], input_shape: Sequence[int]) -> Table:
     input_shape: (C, H, W) for images, (C, L) or (C, D, H, W) for one or three axes, (n,) for a plain vector.
     Raises TypeError for something that is no layer, ValueError for sizes that do not fit; both name the layer.
     """
-    shape = tuple(integer(f"input_shape[{i}]", n, least=1) for i, n in enumerate(input_shape))
+    sizes = sequence("input_shape", input_shape, "a shape, such as (C, H, W)")
+    shape = tuple(integer(f"input_shape[{i}]", n, least=1) for i, n in enumerate(sizes))
     if not shape:
         raise ValueError("input_shape is empty: give (C, H, W), or (n,) for a plain vector")
     rows = [Row("input", shape, tuple(Axis.pixels(n) for n in shape[1:]))]
-    layers = list(layers)
+    layers = sequence("layers", layers, "a list of layers")
     for number, layer in enumerate(layers, start=1):
         try:
             rows.append(after(layer, rows[-1]))
         except (TypeError, ValueError) as failure:
-            raise type(failure)(f"layer {number} of {len(layers)}, {layer}: {failure}") from None
+            said = str(layer) if isinstance(layer, LayerSpec) else brief(layer)
+            raise type(failure)(
+                f"layer {number} of {len(layers)}, {said}: {failure} (layers on input_shape {brief(shape)})"
+            ) from None
     return table_of(rows)
 
 
 def after(layer: LayerSpec, x: Row) -> Row:
     """The row of `layer`, given the row before it. Raises as `table` does, without naming the layer."""
+    if not isinstance(layer, LayerSpec):
+        raise TypeError(
+            f"this is no layer: use Conv, Pool, Linear, Flatten, GlobalPool or Activation, not {shown(layer)}"
+        )
+    instance("x", x, Row, "a row of a table")
     if isinstance(layer, Activation):
         return Row(str(layer), x.shape, x.axes)
     if isinstance(layer, Flatten):
@@ -125,8 +169,6 @@ def after(layer: LayerSpec, x: Row) -> Row:
         parameters = weights + (layer.n if layer.bias else 0)
         axes = tuple(axis.whole() for axis in x.axes)
         return Row(str(layer), (layer.n,), axes, parameters=parameters, macs=weights)
-    if not isinstance(layer, Conv | Pool | GlobalPool):
-        raise TypeError("this is no layer: use Conv, Pool, Linear, Flatten, GlobalPool or Activation")
     if len(x.shape) == 1:
         raise ValueError(f"it needs an input with rows and columns, but gets {x.shape[0]} numbers")
     if isinstance(layer, GlobalPool):
@@ -163,6 +205,21 @@ def _after_conv(layer: Conv, x: Row) -> Row:
     parameters = weights + (layer.cout if layer.bias else 0)
     label = str(dataclasses.replace(layer, k=k))
     return Row(label, (layer.cout, *sizes), axes, parameters=parameters, macs=weights * math.prod(sizes))
+
+
+def _sizes(name: str, value: Any, *, least: int = 1) -> Sizes:
+    """A size for all axes, or one for each of one to three; how many there are, only the input says."""
+    if not isinstance(value, tuple | list):
+        return each_size(name, value, 1, least=least)[0]
+    if not 1 <= len(value) <= 3:
+        raise ValueError(f"{name} must be an integer, or one for each of one to three axes, not {brief(value)}")
+    return each_size(name, value, len(value), least=least)
+
+
+def _word(name: str, value: Any) -> str:
+    if not text(name, value):
+        raise ValueError(f"{name} must be a word for the table, not empty")
+    return value
 
 
 def _short(value: Sizes | str) -> str:

@@ -129,33 +129,48 @@ def test_against_torch(drawn):
 @pytest.mark.parametrize(
     ("layers", "shape", "error", "message"),
     [
-        ([Conv(4, 3), Pool(2), Conv(4, 5)], (1, 8, 8), ValueError, r"layer 3 of 3, Conv 5.*covers 5 pixels"),
-        ([Conv(4, 3, groups=2)], (3, 8, 8), ValueError, "layer 1 of 1, Conv 3.*groups=2 must divide both cin=3"),
-        ([Linear(4)], (3, 8, 8), ValueError, r"layer 1 of 1, Linear, 4 outputs.*flat.*put Flatten\(\) before it"),
-        ([Flatten(), Conv(4, 3)], (3, 8, 8), ValueError, "layer 2 of 2.*rows and columns, but gets 192 numbers"),
-        ([Pool(2, padding=2)], (3, 8, 8), ValueError, "layer 1 of 1.*at most half of k"),
-        ([Pool(2, padding="same")], (3, 8, 8), TypeError, "layer 1 of 1.*padding must be an integer"),
-        ([Conv(4, 3, padding="full")], (3, 8, 8), ValueError, "layer 1 of 1.*padding must be .*not 'full'"),
-        ([Conv(4, 3, stride=2, padding="same")], (3, 8, 8), ValueError, "needs stride 1, not 2"),
-        ([Conv(4, 3, stride=None)], (3, 8, 8), TypeError, "stride must be an integer"),
+        (lambda: [Conv(4, 3), Pool(2), Conv(4, 5)], (1, 8, 8), ValueError, r"layer 3 of 3, Conv 5.*covers 5 pixels"),
         (
-            [Conv(4, (3, 3, 3))],
+            lambda: [Conv(4, 3, groups=2)],
+            (3, 8, 8),
+            ValueError,
+            "layer 1 of 1, Conv 3.*groups=2 must divide both cin=3",
+        ),
+        (
+            lambda: [Linear(4)],
+            (3, 8, 8),
+            ValueError,
+            r"layer 1 of 1, Linear, 4 outputs.*flat.*put Flatten\(\) before it",
+        ),
+        (
+            lambda: [Flatten(), Conv(4, 3)],
+            (3, 8, 8),
+            ValueError,
+            "layer 2 of 2.*rows and columns, but gets 192 numbers",
+        ),
+        (lambda: [Pool(2, padding=2)], (3, 8, 8), ValueError, "layer 1 of 1.*at most half of k"),
+        (lambda: [Pool(2, padding="same")], (3, 8, 8), TypeError, "padding must be an integer"),
+        (lambda: [Conv(4, 3, padding="full")], (3, 8, 8), ValueError, "padding must be .*not 'full'"),
+        (lambda: [Conv(4, 3, stride=2, padding="same")], (3, 8, 8), ValueError, "needs stride 1, not 2"),
+        (lambda: [Conv(4, 3, stride=None)], (3, 8, 8), TypeError, "stride must be an integer"),
+        (
+            lambda: [Conv(4, (3, 3, 3))],
             (3, 8, 8),
             ValueError,
             "k must be an integer or a .vertical, horiz",
         ),
-        ([Conv(0, 3)], (3, 8, 8), ValueError, "cout must be an integer of at least 1"),
-        ([Conv(4, 2.0)], (3, 8, 8), TypeError, "k must be an integer of at least 1"),
-        ([Conv(4, 3, dilation=0)], (3, 8, 8), ValueError, "dilation must be an integer of at least 1, not 0"),
-        ([Activation(), Flatten], (3, 8, 8), TypeError, "layer 2 of 2.*this is no layer"),
-        ([], (), ValueError, "input_shape is empty"),
-        ([], (3, 0, 8), ValueError, r"input_shape\[1\] must be an integer of at least 1"),
-        ([], (3, 8.0, 8), TypeError, r"input_shape\[1\] must be an integer"),
+        (lambda: [Conv(0, 3)], (3, 8, 8), ValueError, "cout must be an integer of at least 1"),
+        (lambda: [Conv(4, 2.0)], (3, 8, 8), TypeError, "k must be an integer of at least 1"),
+        (lambda: [Conv(4, 3, dilation=0)], (3, 8, 8), ValueError, "dilation must be an integer of at least 1, not 0"),
+        (lambda: [Activation(), Flatten], (3, 8, 8), TypeError, "layer 2 of 2.*this is no layer"),
+        (list, (), ValueError, "input_shape is empty"),
+        (list, (3, 0, 8), ValueError, r"input_shape\[1\] must be an integer of at least 1"),
+        (list, (3, 8.0, 8), TypeError, r"input_shape\[1\] must be an integer"),
     ],
 )
 def test_bad_input(layers, shape, error, message):
     with pytest.raises(error, match=message):
-        stacks.table(layers, shape)
+        stacks.table(layers(), shape)
 
 
 def test_layers_are_frozen():

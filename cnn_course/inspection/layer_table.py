@@ -8,8 +8,11 @@ dilation d turns (field r, jump j) into (r + (k - 1) d j, s j).
 import dataclasses
 import html
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import flag, text
+from cnn_course.arguments.shown import brief
 from cnn_course.convolution import output_size
 
 Sizes = int | tuple[int, ...]
@@ -26,7 +29,8 @@ class Axis(NamedTuple):
 
     @classmethod
     def pixels(cls, n: int) -> "Axis":
-        """The axis of an input: every unit is one pixel."""
+        """The axis of an input: every unit is one pixel. Raises ValueError and TypeError for no number of pixels."""
+        n = integer("n", n, least=1)
         return cls(n, 1, 1, 0, n)
 
     @property
@@ -41,9 +45,12 @@ class Axis(NamedTuple):
 
         ceil_mode: as in PyTorch's pools, one more window where pixels are left over and it starts inside.
         """
+        k, stride = integer("k", k, least=1), integer("stride", stride, least=1)
+        dilation = integer("dilation", dilation, least=1)
+        padding = padding if isinstance(padding, str) else integer("padding", padding, least=0)
         before = padding if not isinstance(padding, str) else dilation * (k - 1) // 2 if padding == "same" else 0
         size = -1
-        if ceil_mode:
+        if flag("ceil_mode", ceil_mode):
             size = -(-(self.size + 2 * before - dilation * (k - 1) - 1) // stride) + 1
             size -= (size - 1) * stride >= self.size + before
         if size < 1:
@@ -99,14 +106,28 @@ class Table:
     macs: int
     note: str = ""
 
-    def __getitem__(self, i: int | str) -> Row:
-        """The row of layer i, counted from 1 (0 is the input, -1 the last), or of the first layer with that name."""
+    @overload
+    def __getitem__(self, i: int | str) -> Row: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> tuple[Row, ...]: ...
+
+    def __getitem__(self, i: int | str | slice) -> Row | tuple[Row, ...]:
+        """The row of layer i, counted from 1 (0 is the input, -1 the last), or of the first layer with that name.
+
+        Raises KeyError for another name, IndexError for another number, and TypeError for what is neither.
+        """
         if isinstance(i, str):
             found = next((row for row in self.rows if i in (row.name, row.layer)), None)
             if found is None:
                 raise KeyError(f"no layer is called {i!r}; there are {', '.join(r.name or r.layer for r in self.rows)}")
             return found
-        return self.rows[i]
+        if isinstance(i, slice):
+            return self.rows[i]
+        number = integer("i", i)
+        if not -len(self.rows) <= number < len(self.rows):
+            raise IndexError(f"i must be from {-len(self.rows)} to {len(self.rows) - 1}, not {brief(i)}")
+        return self.rows[number]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -116,6 +137,8 @@ class Table:
 
     def only(self, *kinds: str) -> "Table":
         """The rows whose layer begins with one of `kinds`, such as "Conv" or "Max pool", and the input; same totals."""
+        for i, kind in enumerate(kinds):
+            text(f"kinds[{i}]", kind)
         rows = [row for i, row in enumerate(self.rows) if i == 0 or row.layer.startswith(kinds)]
         return dataclasses.replace(self, rows=tuple(rows))
 
