@@ -10,6 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from cnn_course.arguments.floats import finite
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import flag, instance
+from cnn_course.arguments.shown import brief, shown
+
+HALF_TURN = 180  # degrees either way reach every angle
+
 
 @dataclass(frozen=True)
 class Augment:
@@ -18,7 +25,7 @@ class Augment:
     crop: pixels of black added on each side before a window of the old size is cut out, anywhere.
     flip: mirror left and right, half of the images (not for digits: a mirrored 2 is no digit).
     rotate: turn by up to so many degrees either way. cutout: side of a square set to black, in pixels.
-    Raises ValueError for a value that cannot work.
+    Raises TypeError or ValueError for a value that cannot work, and when it is called, for pictures that are too small.
     """
 
     crop: int = 0
@@ -27,17 +34,17 @@ class Augment:
     cutout: int = 0
 
     def __post_init__(self) -> None:
+        # NumPy's numbers become Python's: a checkpoint compares what the settings look like.
         for name in ("crop", "cutout"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} must be a whole number of pixels, 0 for none, got {value!r}")
-        if not isinstance(self.flip, bool):
-            raise ValueError(f"flip must be True or False, got {self.flip!r}")
-        if not 0 <= self.rotate <= 180:
-            raise ValueError(f"rotate must be an angle from 0 to 180 degrees, got {self.rotate!r}")
+            object.__setattr__(self, name, integer(name, getattr(self, name), least=0))
+        object.__setattr__(self, "flip", flag("flip", self.flip))
+        object.__setattr__(self, "rotate", finite("rotate", self.rotate, least=0, most=HALF_TURN))
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """images: (N, C, H, W) uint8 or float -> the same shape, dtype and device. The batch itself is not changed."""
+        _check(images, generator)
+        _pixels("crop", self.crop, images, spare=1)
+        _pixels("cutout", self.cutout, images)
         if self.flip:
             images = random_flip(images, generator)
         if self.rotate:
@@ -50,8 +57,12 @@ class Augment:
 
 
 def random_crop(images: torch.Tensor, padding: int, generator: torch.Generator) -> torch.Tensor:
-    """Shift each image by -padding ... padding pixels along both axes; black comes in. (N, C, H, W) -> the same."""
-    n, _, height, width = _shape(images)
+    """Shift each image by -padding ... padding pixels along both axes; black comes in. (N, C, H, W) -> the same.
+
+    Raises ValueError for a padding by which a picture could leave its frame.
+    """
+    n, _, height, width = _check(images, generator)
+    padding = _pixels("padding", padding, images, spare=1)
     rows, columns = torch.randint(0, 2 * padding + 1, (2, n), generator=generator).to(images.device)
     padded = F.pad(images, (padding,) * 4)
     # Every window of every image as a view (N, C, 2 padding + 1, 2 padding + 1, H, W); one of each is copied.
@@ -61,7 +72,7 @@ def random_crop(images: torch.Tensor, padding: int, generator: torch.Generator) 
 
 def random_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Mirror each image left to right with probability 1/2. (N, C, H, W) -> the same."""
-    n, *_ = _shape(images)
+    n, *_ = _check(images, generator)
     chosen = (torch.rand(n, generator=generator) < 0.5).to(images.device)
     return torch.where(chosen[:, None, None, None], images.flip(3), images)
 
@@ -71,7 +82,8 @@ def random_rotation(images: torch.Tensor, degrees: float, generator: torch.Gener
 
     (N, C, H, W) -> the same. Bilinear: a pixel is the weighted mean of its four neighbours; uint8 is rounded.
     """
-    n, _, height, width = _shape(images)
+    n, _, height, width = _check(images, generator)
+    degrees = finite("degrees", degrees, least=0, most=HALF_TURN)
     if n == 0:  # affine_grid refuses an empty batch
         return images
     angles = (torch.rand(n, generator=generator) * 2 - 1) * math.radians(degrees)
@@ -88,8 +100,10 @@ def cutout(images: torch.Tensor, size: int, generator: torch.Generator) -> torch
     """Set a square of size x size pixels to black in each image; its centre may be any pixel (DeVries and Taylor 2017).
 
     (N, C, H, W) -> the same. Near a border only a part of the square lies in the image.
+    Raises ValueError for a square larger than the image.
     """
-    n, _, height, width = _shape(images)
+    n, _, height, width = _check(images, generator)
+    size = _pixels("size", size, images)
     hidden = []
     for length in (height, width):
         first = torch.randint(0, length, (n, 1), generator=generator) - size // 2
@@ -99,7 +113,29 @@ def cutout(images: torch.Tensor, size: int, generator: torch.Generator) -> torch
     return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
 
 
-def _shape(images: torch.Tensor) -> torch.Size:
-    if images.ndim != 4:
-        raise ValueError(f"a batch of images has the four axes (N, C, H, W), got shape {tuple(images.shape)}")
+def _check(images: torch.Tensor, generator: torch.Generator) -> torch.Size:
+    """The shape of a batch. Raises TypeError or ValueError unless it is one of pictures, uint8 or float."""
+    instance("images", images, torch.Tensor, "a tensor of shape (N, C, H, W)")
+    if images.ndim != 4 or 0 in images.shape[2:]:
+        raise ValueError(
+            f"images must be a batch with pixels and the four axes (N, C, H, W), got shape {tuple(images.shape)}"
+        )
+    if images.is_meta or not (images.dtype == torch.uint8 or images.is_floating_point()):
+        raise TypeError(f"images must be uint8 or floats, on a device that computes, not {shown(images)}")
+    instance("generator", generator, torch.Generator, "a torch.Generator, such as torch.Generator().manual_seed(0)")
+    if generator.device.type != "cpu":
+        raise ValueError(
+            f"generator must be one of the CPU, so that a seed means the same on each device: {generator.device}"
+        )
     return images.shape
+
+
+def _pixels(name: str, value: int, images: torch.Tensor, spare: int = 0) -> int:
+    """Raises TypeError or ValueError unless `value` is a number of pixels that the images have, but `spare` of them."""
+    pixels, (height, width) = integer(name, value, least=0), images.shape[2:]
+    if pixels > min(height, width) - spare:
+        raise ValueError(
+            f"{name} must be at most {min(height, width) - spare} for images of {height} x {width} pixels, "
+            f"not {brief(pixels)}"
+        )
+    return pixels

@@ -11,13 +11,14 @@ import glob
 import hashlib
 import io
 import os
-import pickle
+import tempfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cnn_course.arguments import objects
 from cnn_course.errors import CheckpointError
 from cnn_course.files.whole_files import write_whole
 
@@ -25,21 +26,33 @@ TITLE = b"cnn-course checkpoint, version 1\n"
 _AWAY = "move it away or delete it, and the training begins anew; or put a copy in its place that is good."
 
 
-def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
+def save(path: str | os.PathLike[str], state: dict[str, Any], *, trial: bool = False) -> None:
     """Put `state` at `path` in place of the checkpoint before; makes the folder, removes what killed writers left.
 
-    Raises TypeError for a state that could not be read back, and CheckpointError where the file cannot be written
-    (a full disk, a folder that is read-only): the checkpoint before then stays.
+    trial: write it beside `path` and remove it again, to see before a long run whether the file could be written.
+    Raises TypeError for a state that is no dict or could not be read back, and CheckpointError where the file cannot
+    be written (a full disk, a folder that is read-only): the checkpoint before then stays.
     """
-    path = Path(path)
-    _check(state, "state")
+    path = objects.path("path", path)
+    objects.instance("state", state, dict, "a dict of tensors, numbers and texts")
+    objects.flag("trial", trial)
+    try:
+        _check(state, "state")
+    except RecursionError:
+        raise ValueError("state must not be nested so deeply; does it contain itself?") from None
     body = io.BytesIO()
     torch.save(state, body)
+    data = b"".join((TITLE, _digest(body.getbuffer()), b"\n", body.getbuffer()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
             part.unlink(missing_ok=True)
-        write_whole(path, b"".join((TITLE, _digest(body.getbuffer()), b"\n", body.getbuffer())))
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")
+        if trial:
+            _write_beside(path, data)
+        else:
+            write_whole(path, data)
     except OSError as error:
         raise CheckpointError(
             f"the checkpoint {path} cannot be written: {error.strerror or error}. "
@@ -52,8 +65,10 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
     Raises CheckpointError for a file that is damaged, that is something else, or that cannot be read.
     """
-    path = Path(path)
+    path = objects.path("path", path)
     try:
+        if path.exists() and not path.is_file():  # to read a pipe is to wait for ever
+            raise OSError("it is no file")
         data = path.read_bytes()
     except FileNotFoundError:
         return None
@@ -67,9 +82,24 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any] | None:
             f"the checkpoint {path} is damaged (its SHA-256 is another than when it was saved): {_AWAY}"
         )
     try:
-        return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError) as error:
+        state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except Exception as error:  # of pickle, of zip, of torch: whatever a file holds that somebody made by hand
         raise CheckpointError(f"the checkpoint {path} holds more than tensors and numbers: {_AWAY}") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"the checkpoint {path} holds a {type(state).__name__} and no dict: {_AWAY}")
+    return state
+
+
+def _write_beside(path: Path, data: bytes) -> None:
+    """Write a file into the folder of `path`, to the disk, and remove it. Raises OSError."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        os.unlink(part)
 
 
 def _digest(data: bytes | memoryview) -> bytes:
@@ -85,7 +115,10 @@ def _check(value: object, where: str) -> None:
     elif isinstance(value, list | tuple) and type(value) in (list, tuple):
         for i, item in enumerate(value):
             _check(item, f"{where}[{i}]")
-    elif type(value) not in (bool, int, float, str, type(None)) and not isinstance(value, torch.Tensor):
+    elif isinstance(value, torch.Tensor):
+        if value.is_meta:
+            raise TypeError(f'{where} is a tensor on the "meta" device, which has no numbers to be saved')
+    elif type(value) not in (bool, int, float, str, type(None)):
         raise TypeError(
             f"a checkpoint holds tensors, numbers, strings, lists and dicts, but {where} is a {type(value).__name__}"
         )

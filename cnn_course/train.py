@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,33 +18,55 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnn_course import checkpoint as checkpoints
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import flag, instance, path
+from cnn_course.arguments.shown import brief, shown
 from cnn_course.errors import TrainingError
+from cnn_course.inspection.probing import still, with_gradient
 from cnn_course.training import distributed, resume
 from cnn_course.training.distributed import Group
 from cnn_course.training.history import Epoch, History
-from cnn_course.training.labelled import Labelled, as_input, check_images, check_labelled, check_model
-from cnn_course.training.recipe import TrainConfig, lr_at, make_optimizer
+from cnn_course.training.labelled import (
+    Checked,
+    Labelled,
+    NotFinite,
+    as_input,
+    check_images,
+    check_labelled,
+    check_labels,
+    check_logits,
+    check_network,
+    check_trainable,
+    device_of,
+    logits_of,
+    out_of_memory,
+)
+from cnn_course.training.recipe import MOST, TrainConfig, callback, lr_at, make_optimizer
 
 __all__ = ["TrainConfig", "accuracy", "choose_device", "evaluate", "fit", "predict"]
 
 AUXILIARY = 0.3  # weight of the loss of auxiliary heads, as in GoogLeNet (Szegedy et al. 2015)
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str | torch.device = "auto") -> torch.device:
     """The device to compute on: "auto" takes CUDA, else MPS (Apple), else the CPU.
 
-    Raises ValueError for a device that does not exist or is not there.
+    Raises TypeError for what is no name, ValueError for a device that does not exist, is not there, or, as "meta",
+    computes nothing.
     """
+    if not isinstance(name, str | torch.device):
+        raise TypeError(f'name must be a device such as "auto", "cpu" or "cuda", not {shown(name)}')
     if name == "auto":
         mps = torch.backends.mps.is_available()
         name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if torch.empty(0, device=device).is_meta:
+            raise RuntimeError("it has no values, only shapes.")
+    except Exception as error:  # torch knows a dozen devices; each is missing in its own way
         raise ValueError(
-            f"cannot use the device {name!r}: {str(error).splitlines()[0]} "
-            'Use "auto", "cpu", "cuda" (an NVIDIA GPU) or "mps" (an Apple GPU).'
+            f"cannot use the device {brief(name)}: {str(error).partition(chr(10))[0]} "
+            'The name must be "auto", "cpu", "cuda" (an NVIDIA GPU), "cuda:1" or "mps" (an Apple GPU).'
         ) from error
     return device
 
@@ -69,43 +90,48 @@ def fit(
     the weights and the history (but for the seconds) that it would have had without a break.
     on_epoch: called with each new row of the History.
     Under torchrun each process does its share of every batch; the first one prints and writes.
-    Raises TypeError or ValueError for data that cannot be trained on, CheckpointError for a checkpoint that is damaged
-    or of another run, TrainingError when the loss is no longer finite.
+
+    Raises TypeError or ValueError for arguments that cannot be trained with, CheckpointError for a checkpoint that is
+    damaged, of another run, or cannot be written: all before the first step, with the model as it was.
+    Raises TrainingError when the loss is no longer finite, or `config.augment` or `on_epoch` fails, CheckpointError
+    when the disk fills up. What was done until then is kept: the model has its weights, the error's `history` the rows.
     """
-    config = config or TrainConfig()
+    config = TrainConfig() if config is None else config
+    seen, held_out = _checked(model, data, config, val, verbose, on_epoch)
+    file = None if checkpoint is None else path("checkpoint", checkpoint)
     group = distributed.setup(config.device)
     device = choose_device(group.device)
-    check_labelled(data, "the training data")
-    if val is not None:
-        check_labelled(val, "the validation data")
-    elif config.patience is not None:
-        raise ValueError(f"patience={config.patience} looks at the val accuracy: give validation data, val=...")
     model.to(device)
     if config.channels_last or (config.channels_last is None and device.type in ("cpu", "cuda")):
         # The weights of a convolution decide how its maps lie in memory; this way round the CPU is faster.
         model.to(memory_format=torch.channels_last)
-    check_model(model, data, val)
-    run = {} if checkpoint is None else resume.identity(model, data, val, config)
+    check_trainable(model, [seen] if held_out is None else [seen, held_out])
+    run = {} if file is None else resume.identity(model, seen, held_out, config)
     # torch.tensor copies: the arrays of a data set may be read-only views.
-    images = torch.tensor(np.ascontiguousarray(data.images)).to(device)
-    labels = torch.tensor(np.asarray(data.labels, dtype=np.int64)).to(device)
+    images = torch.tensor(np.ascontiguousarray(seen.images)).to(device)
+    labels = torch.tensor(seen.labels).to(device)
 
-    network = distributed.wrap(model, group)
-    if config.compile:
-        network = torch.compile(network)
     optimizer = make_optimizer(model, config)
     order = torch.Generator().manual_seed(config.seed)
     history, best = History(device=str(device)), None
     say = print if verbose and group.rank == 0 else lambda *args, **kwargs: None
-    if checkpoint is not None:
-        state = distributed.from_first(checkpoints.load(checkpoint) if group.rank == 0 else None, group)
+    if file is not None:
+        state = distributed.from_first(checkpoints.load(file) if group.rank == 0 else None, group)
         if state is not None:
-            best = resume.restore(state, checkpoint, run, config.epochs, model, optimizer, order, history)
-            say(f"going on from {checkpoint}: {len(history.epochs)} of {config.epochs} epochs are done", flush=True)
+            resume.check(state, file, run, config.epochs)
+        if group.rank == 0 and (state is None or len(state["history"]) < config.epochs):
+            resume.try_out(file, run, model, optimizer, order, history)
+        if state is not None:
+            best = resume.restore(state, model, optimizer, order, history)
+            say(f"going on from {file}: {len(history.epochs)} of {config.epochs} epochs are done", flush=True)
+    network = distributed.wrap(model, group)
+    if config.compile:
+        network = torch.compile(network)
 
     # Dropout draws from torch's global generator: fork it, so that the seed decides and the caller's stays untouched.
     epoch = done = len(history.epochs)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    modes = {module: module.training for module in model.modules()}
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), with_gradient():
         try:
             for epoch in range(done + 1, config.epochs + 1):
                 if config.patience and _since_best(history) > config.patience:
@@ -113,18 +139,19 @@ def fit(
                     break
                 start = time.perf_counter()
                 model.train()
-                with distributed.together(group), _explained(config):
+                with distributed.together(group), _explained(config, epoch):
                     train = _one_epoch(network, optimizer, images, labels, config, group, order, epoch)
-                val_loss, val_accuracy = (None, None) if val is None else _validate(model, val, group)
+                    unknown: tuple[float | None, float | None] = (None, None)
+                    scores = (*train, *(unknown if held_out is None else _validate(model, held_out, group)))
                 lr, seconds = optimizer.param_groups[0]["lr"], time.perf_counter() - start
-                history.epochs.append(Epoch(epoch, *train, val_loss, val_accuracy, lr, seconds))
+                history.epochs.append(Epoch(epoch, *scores, lr, seconds))
                 if config.patience and _since_best(history) == 1:
                     best = {name: value.detach().clone() for name, value in model.state_dict().items()}
-                if checkpoint is not None and group.rank == 0:
-                    resume.save(checkpoint, run, model, optimizer, order, history, best)
+                if file is not None and group.rank == 0:
+                    resume.save(file, run, model, optimizer, order, history, best)
                 say(history.epochs[-1], flush=True)
                 if on_epoch is not None and group.rank == 0:
-                    on_epoch(history.epochs[-1])
+                    _call(on_epoch, history.epochs[-1])
             if best is not None:
                 model.load_state_dict(best)
                 history.restored = history.epochs[-_since_best(history)].epoch
@@ -132,11 +159,53 @@ def fit(
         except KeyboardInterrupt:
             history.interrupted = True
             say(f"stopped in epoch {epoch} of {config.epochs}: the model keeps what it has learned", flush=True)
-            if checkpoint is not None and Path(checkpoint).exists():
-                say(f"{checkpoint} holds the last whole epoch: the same call goes on from there", flush=True)
-        finally:
-            model.eval()
+            if file is not None and file.exists():
+                say(f"{file} holds the last whole epoch: the same call goes on from there", flush=True)
+        except Exception as error:
+            for module, training in modes.items():
+                module.training = training
+            error.history = history  # type: ignore[attr-defined]
+            if history.epochs:
+                error.add_note(
+                    f"{len(history.epochs)} of {config.epochs} epochs were finished: the model has the weights that it "
+                    "had when this happened, and the error's `history` has the rows"
+                )
+            raise
+    model.eval()
     return history
+
+
+def _checked(
+    model: nn.Module,
+    data: Labelled,
+    config: TrainConfig,
+    val: Labelled | None,
+    verbose: bool,
+    on_epoch: Callable[[Epoch], None] | None,
+) -> tuple[Checked, Checked | None]:
+    """What to train and to validate on. Raises TypeError or ValueError for arguments that `fit` cannot use."""
+    check_network(model)
+    seen = check_labelled("data", data)
+    instance("config", config, TrainConfig, "a TrainConfig, such as TrainConfig(epochs=3, lr=0.01)")
+    if val is None and config.patience is not None:
+        raise ValueError(f"patience={config.patience} looks at the val accuracy: give validation data, val=...")
+    flag("verbose", verbose)
+    if on_epoch is not None:
+        callback("on_epoch", on_epoch, "row")
+    return seen, None if val is None else check_labelled("val", val)
+
+
+def _call(on_epoch: Callable[[Epoch], None], row: Epoch) -> None:
+    try:
+        on_epoch(row)
+    except Exception as error:
+        raise TrainingError(
+            f"the training stopped after epoch {row.epoch}, because on_epoch raised {_said(error)}"
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _since_best(history: History) -> int:
@@ -164,16 +233,17 @@ def _one_epoch(
     steps_before, steps = (epoch - 1) * len(batches), config.epochs * len(batches)
     losses = torch.zeros(len(batches), device=images.device)
     correct = torch.zeros((), device=images.device)
+    highest = int(labels.max())
     for step, batch in enumerate(_bar(batches, f"epoch {epoch}") if group.rank == 0 else batches):
         for parameters in optimizer.param_groups:
             parameters["lr"] = lr_at(steps_before + step, steps, config)
         x, y = images[batch], distributed.share(labels[batch], group)
         if config.augment is not None:
-            x = config.augment(x, draws)
+            x = _augmented(x, draws, config.augment)
         x = distributed.share(x, group)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=config.amp):
             outputs = network(as_input(x))
-        logits, *heads = outputs if isinstance(outputs, tuple) else (outputs,)
+        logits, *heads = _all_logits(outputs, len(x), highest)
         loss = _summed_loss(logits, y, config)
         for head in heads:
             loss = loss + AUXILIARY * _summed_loss(head, y, config)
@@ -187,19 +257,55 @@ def _one_epoch(
     # Looked at once per epoch: to read each loss in its step would make a GPU wait.
     bad = (~torch.isfinite(losses)).nonzero()
     if len(bad):
-        raise TrainingError(
-            f"the loss is no longer a finite number (epoch {epoch}, step {int(bad[0]) + 1} of {len(batches)}). "
-            "Make a new model and train it with a smaller lr, a tenth for example; if that does not help, look for "
-            "NaN or infinity in the model's first weights or for a division by zero in its layers."
-        )
+        raise TrainingError(_diverged(f"epoch {epoch}, step {int(bad[0]) + 1} of {len(batches)}"))
     return float(losses.sum()) / len(images), float(correct) / len(images)
 
 
+def _diverged(where: str) -> str:
+    return (
+        f"the loss is no longer a finite number ({where}). "
+        "Make a new model and train it with a smaller lr, a tenth for example; if that does not help, look for "
+        "NaN or infinity in the model's first weights or for a division by zero in its layers."
+    )
+
+
+def _augmented(
+    x: torch.Tensor, draws: torch.Generator, augment: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+) -> torch.Tensor:
+    """The batch after `augment`, which anybody may have written."""
+    try:
+        changed = augment(x, draws)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"augment failed on a batch of shape {tuple(x.shape)}, because it raised {_said(error)}"
+        ) from error
+    if not isinstance(changed, torch.Tensor) or changed.ndim != 4 or len(changed) != len(x) or changed.is_complex():
+        raise TrainingError(f"augment must return a batch of {len(x)} images (N, C, H, W), not {shown(changed)}")
+    return changed
+
+
+def _all_logits(outputs: object, images: int, highest: int) -> list[torch.Tensor]:
+    """What a model gives in training mode: the logits, and those of auxiliary heads."""
+    several = list(outputs) if isinstance(outputs, tuple) and outputs else [outputs]
+    found = [check_logits(each, images) for each in several]
+    for each in found:
+        if each.shape[1] <= highest:
+            raise ValueError(
+                f"model gives {each.shape[1]} logits in training mode, for the labels 0 to {each.shape[1] - 1}, and "
+                f"there is a label {highest}"
+            )
+    return found
+
+
 @contextmanager
-def _explained(config: TrainConfig) -> Iterator[None]:
+def _explained(config: TrainConfig, epoch: int) -> Iterator[None]:
     """Say what to do where torch only says what went wrong."""
     try:
         yield
+    except NotFinite as error:
+        raise TrainingError(_diverged(f"of the validation images after epoch {epoch}")) from error
     except (RuntimeError, ValueError) as error:
         said = str(error).partition("\n")[0]
         if "more than 1 value per channel" in said:
@@ -221,27 +327,28 @@ def _summed_loss(logits: torch.Tensor, labels: torch.Tensor, config: TrainConfig
     return F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing, reduction="sum")
 
 
-def _validate(model: nn.Module, val: Labelled, group: Group) -> tuple[float, float]:
+def _validate(model: nn.Module, val: Checked, group: Group) -> tuple[float, float]:
     """`evaluate`, where each process looks at its share of the images."""
-    if group.world_size == 1:
-        return evaluate(model, val)
-    distributed.same_buffers(model, group)
-    mine = distributed.share(torch.arange(len(val.labels)), group).numpy()
-    sums = _loss_and_correct(model, val.images[mine], np.asarray(val.labels)[mine])
-    device = next(p.device for p in model.parameters())
-    loss, correct = distributed.total(torch.tensor(sums, device=device), group).tolist()
+    part = val
+    if group.world_size > 1:
+        distributed.same_buffers(model, group)
+        mine = distributed.share(torch.arange(len(val.labels)), group).numpy()
+        part = Checked(val.name, val.images[mine], val.labels[mine])
+    sums = torch.tensor(_loss_and_correct(model, part), device=device_of(model))
+    loss, correct = distributed.total(sums, group).tolist()
     return loss / len(val.labels), correct / len(val.labels)
 
 
 def evaluate(model: nn.Module, data: Labelled, batch_size: int | None = None) -> tuple[float, float]:
-    """Mean cross-entropy and share of right answers. Raises as `predict` does, and for no image."""
-    check_labelled(data, "the data")
-    loss, correct = _loss_and_correct(model, data.images, data.labels, batch_size)
-    return loss / len(data.labels), correct / len(data.labels)
+    """Mean cross-entropy and share of right answers. Raises as `predict` does, for no image and for a wrong label."""
+    check_network(model)
+    part = check_labelled("data", data)
+    loss, correct = _loss_and_correct(model, part, batch_size)
+    return loss / len(part.labels), correct / len(part.labels)
 
 
 def accuracy(model: nn.Module, data: Labelled, batch_size: int | None = None) -> float:
-    """Share of the images whose most probable class is their label. Raises as `predict` does, and for no image."""
+    """Share of the images whose most probable class is their label. Raises as `evaluate` does."""
     return evaluate(model, data, batch_size)[1]
 
 
@@ -249,37 +356,38 @@ def predict(model: nn.Module, images: NDArray[np.uint8], batch_size: int | None 
     """Class probabilities (N, classes) float32 of uint8 images (N, C, H, W), computed where the model is.
 
     batch_size: by default 64 on the CPU, so that the maps stay in its cache, and 1024 on a GPU.
-    The model predicts in evaluation mode and is left in the mode that it was in. No image gives an empty result.
-    Raises TypeError or ValueError for other images.
+    The model predicts in evaluation mode; each of its parts is left in the mode that it was in. No image gives an empty
+    result. Raises TypeError or ValueError for other images, and for a model that gives no logits or no finite ones.
     """
-    return _logits(model, images, batch_size).softmax(dim=1).numpy()
+    check_network(model)
+    check_images("images", images)
+    return _logits(model, images, "images", batch_size).softmax(dim=1).numpy()
 
 
-def _logits(model: nn.Module, images: NDArray[np.uint8], batch_size: int | None = None) -> torch.Tensor:
-    """(N, C, H, W) uint8 -> (N, classes) float32 on the CPU, in evaluation mode."""
-    check_images(images, "the images")
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+def _logits(
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    name: str,
+    batch_size: int | None = None,
+    check: Callable[[torch.Tensor], None] = lambda logits: None,
+) -> torch.Tensor:
+    """(N, C, H, W) uint8 -> (N, classes) float32 on the CPU, in evaluation mode; `check` sees each batch."""
     if batch_size is None:
-        batch_size = 64 if device.type == "cpu" else 1024
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            # An empty batch goes through the model as well: only the model knows how many classes there are.
-            starts = range(0, max(len(images), 1), batch_size)
-            batches = (torch.tensor(np.ascontiguousarray(images[i : i + batch_size])).to(device) for i in starts)
-            return torch.cat([model(as_input(x)).float().cpu() for x in batches])
-    finally:
-        model.train(was_training)
+        batch_size = 64 if device_of(model).type == "cpu" else 1024
+    batch_size = integer("batch_size", batch_size, least=1, most=MOST)
+    found = []
+    with still(model), torch.inference_mode():
+        # An empty batch goes through the model as well: only the model knows how many classes there are.
+        for first in range(0, max(len(images), 1), batch_size):
+            found.append(logits_of(model, images[first : first + batch_size], name).cpu())
+            check(found[-1])
+    return torch.cat(found)
 
 
-def _loss_and_correct(
-    model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.integer], batch_size: int | None = None
-) -> tuple[float, float]:
+def _loss_and_correct(model: nn.Module, data: Checked, batch_size: int | None = None) -> tuple[float, float]:
     """Sum of the cross-entropy over the images, and the number of right answers."""
-    logits, labels = _logits(model, images, batch_size), torch.tensor(np.asarray(labels, dtype=np.int64))
+    logits = _logits(model, data.images, f"{data.name}.images", batch_size, lambda batch: check_labels(data, batch))
+    labels = torch.tensor(data.labels)
     loss = F.cross_entropy(logits, labels, reduction="sum")
     return float(loss), float((logits.argmax(dim=1) == labels).sum())
 

@@ -97,21 +97,45 @@ def test_nothing_to_do_draws_nothing():
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "error", "says"),
     [
-        ({"crop": -1}, "crop must be a whole number of pixels, 0 for none, got -1"),
-        ({"crop": True}, "crop must be a whole number"),
-        ({"cutout": 1.5}, "cutout must be a whole number of pixels, 0 for none, got 1.5"),
-        ({"flip": 1}, "flip must be True or False, got 1"),
-        ({"rotate": 181}, "rotate must be an angle from 0 to 180 degrees, got 181"),
-        ({"rotate": float("nan")}, "rotate must be an angle"),
+        ({"crop": -1}, ValueError, "crop must be an integer of at least 0, not -1"),
+        ({"crop": True}, TypeError, "crop must be an integer"),
+        ({"cutout": 1.5}, TypeError, "cutout must be an integer of at least 0, not 1.5"),
+        ({"flip": 1}, TypeError, "flip must be True or False, not 1"),
+        ({"flip": "no"}, TypeError, "flip must be True or False, not 'no'"),
+        ({"rotate": 181}, ValueError, "rotate must be a finite number, at least 0 and at most 180, not 181"),
+        ({"rotate": float("nan")}, ValueError, "rotate must be a finite number"),
+        ({"rotate": "10"}, TypeError, "rotate must be a finite number"),
     ],
 )
-def test_values_that_cannot_work_are_refused(values, says):
-    with pytest.raises(ValueError, match=says):
+def test_values_that_cannot_work_are_refused(values, error, says):
+    with pytest.raises(error, match=says):
         Augment(**values)
 
 
-def test_other_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"four axes \(N, C, H, W\), got shape \(3, 9, 7\)"):
-        Augment(flip=True)(batch()[0], seeded())
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda x, g: Augment(flip=True)(x[0], g), ValueError, r"four axes \(N, C, H, W\), got shape \(3, 9, 7\)"),
+        (lambda x, g: random_flip(x[:, :, :, :0], g), ValueError, "images must be a batch with pixels"),
+        (lambda x, g: random_flip(x.numpy(), g), TypeError, "images must be a tensor of shape"),
+        (lambda x, g: random_flip(x.long(), g), TypeError, "images must be uint8 or floats"),
+        (lambda x, g: random_flip(x.to("meta"), g), TypeError, "images must be uint8 or floats, on a device that"),
+        (lambda x, g: random_flip(x, 3), TypeError, "generator must be a torch.Generator"),
+        (lambda x, g: random_crop(x, 7, g), ValueError, "padding must be at most 6 for images of 9 x 7 pixels, not 7"),
+        (lambda x, g: random_crop(x, 10**400, g), ValueError, "padding must be at most 6"),
+        (lambda x, g: cutout(x, 8, g), ValueError, "size must be at most 7 for images of 9 x 7 pixels, not 8"),
+        (lambda x, g: Augment(crop=7)(x, g), ValueError, "crop must be at most 6 for images of 9 x 7 pixels"),
+        (lambda x, g: Augment(cutout=8)(x, g), ValueError, "cutout must be at most 7 for images of 9 x 7 pixels"),
+        (lambda x, g: random_rotation(x, float("inf"), g), ValueError, "degrees must be a finite number"),
+    ],
+)
+def test_batches_that_cannot_be_changed_are_refused(call, error, says):
+    with pytest.raises(error, match=says):
+        call(batch(), seeded())
+
+
+def test_every_float_can_be_turned():
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        assert Augment(crop=1, flip=True, rotate=10, cutout=2)(batch(dtype=dtype), seeded()).dtype == dtype

@@ -70,5 +70,5 @@ def test_plot_of_one_epoch_and_of_the_learning_rate():
 def test_nothing_to_plot():
     with pytest.raises(ValueError, match="no epoch was finished"):
         History().plot()
-    with pytest.raises(ValueError, match="what must be one of loss, accuracy, error, lr, got 'top5'"):
+    with pytest.raises(ValueError, match="what must be one of 'loss', 'accuracy', 'error', 'lr', not 'top5'"):
         HISTORY.plot(what="top5")

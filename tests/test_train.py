@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import re
 import sys
 
 import numpy as np
@@ -12,6 +13,7 @@ from striped_images import CPU, Data, stripes, trained
 from torch import nn
 
 from cnn_course import train
+from cnn_course.augment import Augment
 from cnn_course.errors import TrainingError
 from cnn_course.models.mlp import mlp
 from cnn_course.train import TrainConfig, accuracy, choose_device, fit, predict
@@ -145,31 +147,62 @@ def test_a_loss_that_is_not_finite_says_where_and_what_to_try():
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("setting", "error", "message"),
     [
-        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
-        ({"epochs": 1.5}, "epochs"),
-        ({"batch_size": -1}, "batch_size"),
-        ({"lr": 0}, "lr must be above 0"),
-        ({"lr": float("nan")}, "lr must be above 0"),
-        ({"weight_decay": -0.1}, "weight_decay"),
-        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
-        ({"seed": 2**64}, "seed must be below 2\\*\\*64"),
-        ({"patience": 0}, "patience must be a whole number of at least 1, got 0"),
-        ({"optimizer": "Adam"}, "unknown optimizer 'Adam'; choose one of adamw, sgd"),
-        ({"schedule": "linear"}, "unknown schedule 'linear'; choose one of constant, cosine, one-cycle, step"),
-        ({"momentum": 1.0}, "momentum must be from 0 to below 1, got 1.0"),
-        ({"label_smoothing": -0.1}, "label_smoothing must be from 0"),
-        ({"milestones": (30, 60)}, r"milestones are shares of the run between 0 and 1, got \(30, 60\)"),
-        ({"factor": 0}, "factor must be above 0"),
-        ({"warmup": 10}, "warmup must be 0 or more and less than the 10 epochs, got 10"),
-        ({"warmup": 1, "schedule": "one-cycle"}, "one-cycle has its own warm-up"),
-        ({"augment": "flip"}, "augment must be an augment.Augment or another function, got 'flip'"),
+        ({"epochs": 0}, ValueError, "epochs must be an integer of at least 1 and of at most"),
+        ({"epochs": 1.5}, TypeError, "epochs must be an integer"),
+        ({"batch_size": -1}, ValueError, "batch_size"),
+        ({"lr": 0}, ValueError, "lr must be a finite number, above 0, not 0"),
+        ({"lr": float("nan")}, ValueError, "lr must be a finite number, above 0, not nan"),
+        ({"lr": "0.1"}, TypeError, "lr must be a finite number, above 0, not '0.1' (str)"),
+        ({"lr": True}, TypeError, "lr must be"),
+        ({"lr": None}, TypeError, "lr must be"),
+        ({"lr": np.ones(2)}, TypeError, "lr must be"),
+        ({"weight_decay": -0.1}, ValueError, "weight_decay"),
+        ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
+        ({"seed": 2**64}, ValueError, "seed must be an integer of at least 0 and of at most 18446744073709551615"),
+        ({"patience": 0}, ValueError, "patience must be an integer of at least 1"),
+        ({"patience": False}, TypeError, "patience must be an integer of at least 1"),
+        ({"optimizer": "Adam"}, ValueError, "optimizer must be one of 'adamw', 'sgd', not 'Adam'"),
+        ({"schedule": "linear"}, ValueError, "schedule must be one of 'constant', 'cosine', 'one-cycle', 'step', not"),
+        ({"schedule": None}, TypeError, "schedule must be a string"),
+        ({"device": None}, TypeError, "device must be a string"),
+        ({"momentum": 1.0}, ValueError, "momentum must be from 0 to below 1, got 1.0"),
+        ({"label_smoothing": -0.1}, ValueError, "label_smoothing must be a finite number, at least 0"),
+        ({"milestones": (0.5, 30)}, ValueError, "milestones are shares of the run between 0 and 1, got (0.5, 30.0)"),
+        ({"milestones": 0.5}, TypeError, "milestones must be a list of shares of the run"),
+        ({"milestones": "0.5"}, TypeError, "milestones must be a list of shares of the run"),
+        ({"milestones": (0.5, None)}, TypeError, "milestones[1] must be a finite number"),
+        ({"factor": 0}, ValueError, "factor must be a finite number, above 0 and at most 1"),
+        ({"warmup": 10}, ValueError, "warmup must be 0 or more and less than the 10 epochs, got 10"),
+        ({"warmup": 1, "schedule": "one-cycle"}, ValueError, "one-cycle has its own warm-up"),
+        ({"augment": "flip"}, TypeError, "augment must be a function that is called as augment(images, generator)"),
+        ({"augment": Augment}, TypeError, "not the class Augment: write Augment(...)"),
+        ({"augment": len}, TypeError, "cannot be: too many positional arguments"),
+        ({"amp": "no"}, TypeError, "amp must be True or False, not 'no' (str)"),
+        ({"compile": 1}, TypeError, "compile must be True or False"),
+        ({"channels_last": "no"}, TypeError, "channels_last must be True or False"),
     ],
 )
-def test_bad_settings(setting, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_settings(setting, error, message):
+    with pytest.raises(error, match=re.escape(message)):
         TrainConfig(**setting)
+
+
+def test_numbers_of_numpy_are_numbers_and_look_the_same():
+    """A checkpoint tells runs apart by what the settings look like."""
+    numpys = TrainConfig(
+        *(np.int64(2), np.uint8(8), np.float32(0.5)),
+        milestones=np.array([0.25, 0.5]),
+        warmup=1,
+        amp=np.True_,
+        device=torch.device("cpu"),
+        augment=Augment(crop=np.int64(1), rotate=np.float32(0.5)),
+    )
+    ours = TrainConfig(
+        *(2, 8, 0.5), milestones=(0.25, 0.5), warmup=1.0, amp=True, device="cpu", augment=Augment(crop=1, rotate=0.5)
+    )
+    assert repr(numpys) == repr(ours)
 
 
 def test_settings_are_frozen():
@@ -183,14 +216,14 @@ IMAGES, LABELS = stripes(20).images, stripes(20).labels
 @pytest.mark.parametrize(
     ("images", "labels", "error", "message"),
     [
-        (IMAGES / 255, LABELS, TypeError, "got an array of float64; from floats"),
+        (IMAGES / 255, LABELS, TypeError, "data.images must be .* got ndarray of .* float64; from floats"),
         (torch.tensor(IMAGES), LABELS, TypeError, "got Tensor"),
         (IMAGES[:, 0], LABELS, ValueError, r"\(N, C, H, W\), got shape \(20, 6, 6\)"),
         (IMAGES[:0], LABELS[:0], ValueError, "has no images"),
         (IMAGES, LABELS[:5], ValueError, r"20 images, but the labels are int64 of shape \(5,\)"),
         (IMAGES, LABELS.astype(float), ValueError, "labels are float64"),
         (IMAGES, LABELS - 1, ValueError, "labels count from 0"),
-        (IMAGES, LABELS + 1, ValueError, "label 2 is out of range: the model has 2 outputs.*classes=3"),
+        (IMAGES, LABELS + 1, ValueError, "label 2 of data is out of range: the model has 2 outputs.*classes=3"),
         (IMAGES[:, :, :5], LABELS, ValueError, r"cannot take images of shape \(1, 5, 6\)"),
     ],
 )
@@ -200,9 +233,9 @@ def test_bad_data(images, labels, error, message):
 
 
 def test_bad_validation_data():
-    with pytest.raises(ValueError, match="the validation data has no images"):
+    with pytest.raises(ValueError, match="val has no images"):
         fit(mlp(36, 4, 2), Data(IMAGES, LABELS), CPU, val=Data(IMAGES[:0], LABELS[:0]), verbose=False)
-    with pytest.raises(ValueError, match="label 7 is out of range"):
+    with pytest.raises(ValueError, match="label 7 of val is out of range"):
         fit(mlp(36, 4, 2), Data(IMAGES, LABELS), CPU, val=Data(IMAGES, LABELS + 6), verbose=False)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cnn_course.arguments.objects import one_of, text
+from cnn_course.arguments.shown import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +64,11 @@ class History:
     restored: int | None = None
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """One figure for every epoch, e.g. column("train_loss") -> (epochs,) float64; NaN where there was none."""
+        """One figure for every epoch, e.g. column("train_loss") -> (epochs,) float64; NaN where there was none.
+
+        Raises TypeError or ValueError, with the names of all columns, for another name.
+        """
+        one_of("name", name, [each.name for each in fields(Epoch)])
         return np.array([getattr(row, name) for row in self.epochs], dtype=float)
 
     def best(self) -> int | None:
@@ -74,10 +81,15 @@ class History:
 
         ax: where to draw; by default a new figure. what: "loss", "accuracy", "error" (in percent) or "lr".
         label: of the run in the legend, for several runs in one axes.
-        Raises ValueError for another `what` and where no epoch was finished.
+        Raises TypeError or ValueError for another `what`, for axes or texts that are none, and where no epoch was
+        finished.
         """
-        if what not in CURVES:
-            raise ValueError(f"what must be one of {', '.join(CURVES)}, got {what!r}")
+        one_of("what", what, CURVES)
+        text("label", label)
+        if title is not None:
+            text("title", title)
+        if ax is not None and not hasattr(ax, "plot"):
+            raise TypeError(f"ax must be axes of matplotlib, as plt.subplots() gives them, not {shown(ax)}")
         if not self.epochs:
             raise ValueError("there is nothing to plot: no epoch was finished")
         if ax is None:
@@ -93,8 +105,8 @@ class History:
             values = 100 * (1 - values) if what == "error" else values
             # A single epoch is a point, which a line alone would not show.
             marker = "o" if len(epochs) == 1 else None
-            text = label if what == "lr" else f"{label} {part}".strip()
-            (line,) = ax.plot(epochs, values, dash, color=color, marker=marker, label=text)
+            said = label if what == "lr" else f"{label} {part}".strip()
+            (line,) = ax.plot(epochs, values, dash, color=color, marker=marker, label=said)
             color = line.get_color()
         ax.set(xlabel="epoch", ylabel=ylabel)
         ax.locator_params(axis="x", integer=True)

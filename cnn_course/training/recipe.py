@@ -1,15 +1,23 @@
 """How to train: the `TrainConfig` with every setting, the learning rate of each step, and the optimizer."""
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from cnn_course.arguments.floats import finite
+from cnn_course.arguments.integers import integer, seed_of
+from cnn_course.arguments.objects import flag, instance, one_of, sequence, text
+from cnn_course.arguments.shown import brief, shown
+from cnn_course.training.labelled import check_network
+
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "one-cycle", "step")
+MOST = 2**63 - 1  # of images, steps and epochs: torch counts in 64 bits
 
 # One cycle (Smith and Topin, "Super-Convergence", 2018) as torch's OneCycleLR has it: up from lr / 25 during the first
 # 30 % of the steps, then down to lr / 250,000, both along half a cosine.
@@ -33,7 +41,7 @@ class TrainConfig:
     amp: forward passes of training in bfloat16 where that is safe (torch.autocast); the weights stay float32.
     channels_last: keep the channels of a pixel together in memory; None is yes on CPU and CUDA, where it is faster.
     compile: train through torch.compile, which needs a C++ compiler and pays only in long runs.
-    Raises ValueError for a value that cannot work.
+    Raises TypeError for what is of another kind, ValueError for a value that cannot work; both name the setting.
     """
 
     epochs: int = 10
@@ -56,34 +64,59 @@ class TrainConfig:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1)):
-            value = getattr(self, name)
-            if name == "patience" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-        if self.seed >= 2**64:
-            raise ValueError(f"seed must be below 2**64, as torch's generators want it, got {self.seed!r}")
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"lr must be above 0 (0.003 is a good first try), got {self.lr!r}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay!r}")
+        for name in ("epochs", "batch_size", "patience"):
+            if name != "patience" or self.patience is not None:
+                self._keep(name, integer(name, getattr(self, name), least=1, most=MOST))
+        self._keep("seed", seed_of("seed", self.seed))
+        self._keep("lr", finite("lr", self.lr, above=0))
+        self._keep("factor", finite("factor", self.factor, above=0, most=1))
+        for name in ("weight_decay", "momentum", "warmup", "label_smoothing"):
+            self._keep(name, finite(name, getattr(self, name), least=0))
         for name in ("momentum", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
+            if getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)!r}")
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(known)}")
-        if not 0 < self.factor <= 1:
-            raise ValueError(f"factor must be above 0 and at most 1, got {self.factor!r}")
-        if not all(0 < share < 1 for share in self.milestones):
-            raise ValueError(f"milestones are shares of the run between 0 and 1, got {self.milestones!r}")
-        if not 0 <= self.warmup < self.epochs:
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        one_of("schedule", self.schedule, SCHEDULES)
+        self._keep("device", text("device", _in_words(self.device)))
+        shares = enumerate(sequence("milestones", self.milestones, "a list of shares of the run, such as (0.5, 0.75)"))
+        self._keep("milestones", tuple(finite(f"milestones[{i}]", share, above=0) for i, share in shares))
+        if not all(share < 1 for share in self.milestones):
+            raise ValueError(f"milestones are shares of the run between 0 and 1, got {brief(self.milestones)}")
+        if self.warmup >= self.epochs:
             raise ValueError(f"warmup must be 0 or more and less than the {self.epochs} epochs, got {self.warmup!r}")
         if self.warmup and self.schedule == "one-cycle":
             raise ValueError(f"one-cycle has its own warm-up: leave warmup at 0, got {self.warmup!r}")
-        if self.augment is not None and not callable(self.augment):
-            raise ValueError(f"augment must be an augment.Augment or another function, got {self.augment!r}")
+        for name in ("amp", "compile", "channels_last"):
+            if name != "channels_last" or self.channels_last is not None:
+                self._keep(name, flag(name, getattr(self, name)))
+        if self.augment is not None:
+            callback("augment", self.augment, "images", "generator")
+
+    def _keep(self, name: str, value: Any) -> None:
+        """NumPy's numbers as Python's: a checkpoint compares the settings by what they look like."""
+        object.__setattr__(self, name, value)
+
+
+def _in_words(device: object) -> object:
+    return str(device) if isinstance(device, torch.device) else device
+
+
+def callback(name: str, value: Any, *arguments: str) -> Callable[..., Any]:
+    """Return a function that can be called with so many arguments. Raises TypeError for anything else, and a class."""
+    wanted = f"{name} must be a function that is called as {name}({', '.join(arguments)})"
+    if isinstance(value, type):  # Augment instead of Augment(): it could be called, to make one
+        raise TypeError(f"{wanted}, not {shown(value)}: write {value.__name__}(...)")
+    if not callable(value):
+        raise TypeError(f"{wanted}, not {shown(value)}")
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # some of those written in C have none
+        return value
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise TypeError(f"{wanted}, and {shown(value)} cannot be: {error}") from None
+    return value
 
 
 def lr_at(step: int, steps: int, config: TrainConfig) -> float:
@@ -92,7 +125,12 @@ def lr_at(step: int, steps: int, config: TrainConfig) -> float:
     "constant" is config.lr throughout. "cosine" falls along half a cosine, from config.lr towards 0 (Loshchilov and
     Hutter 2017). "step" is multiplied by config.factor at each milestone. "one-cycle" rises to config.lr and falls.
     In the warm-up the rate rises in equal steps up to config.lr; the cosine starts after it.
+    Raises TypeError or ValueError for a step that the run does not have.
     """
+    steps = integer("steps", steps, least=1, most=MOST)
+    if (step := integer("step", step, least=0)) >= steps:
+        raise ValueError(f"step must be below steps, which is {steps}, not {brief(step)}")
+    instance("config", config, TrainConfig, "a TrainConfig")
     if config.schedule == "one-cycle":
         top, last = RISE * steps - 1, steps - 1
         if step <= top:
@@ -115,9 +153,15 @@ def _between(start: float, end: float, share: float) -> float:
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimizer that `config` names, for all parameters of `model`."""
+    """The optimizer that `config` names, for all parameters of `model`.
+
+    Raises TypeError for what is no network, ValueError for one without parameters.
+    """
+    check_network(model)
+    instance("config", config, TrainConfig, "a TrainConfig")
+    parameters = list(model.parameters())
+    if not parameters:
+        raise ValueError(f"model has no parameters to change: {brief(model)}")
     if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
-    return torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        return torch.optim.SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)

@@ -19,6 +19,8 @@ from cnn_course.training.history import Epoch, History
 from cnn_course.training.labelled import Labelled
 from cnn_course.training.recipe import TrainConfig
 
+_PARTS = {"run", "model", "optimizer", "order", "history", "best"}
+
 
 def identity(model: nn.Module, data: Labelled, val: Labelled | None, config: TrainConfig) -> dict[str, str]:
     """What a run is, by name: every setting, the layers of the model, the images. Two runs that agree can be joined.
@@ -48,7 +50,30 @@ def save(
     best: dict[str, torch.Tensor] | None,
 ) -> None:
     """Write the state after the last epoch of `history`. run: its identity. best: weights of the best epoch."""
-    state = {
+    checkpoint.save(path, _state(run, model, optimizer, order, history, best))
+
+
+def try_out(
+    path: str | os.PathLike[str],
+    run: dict[str, str],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+    history: History,
+) -> None:
+    """Raise CheckpointError or TypeError if `save` would: before hours of training, not after. Leaves no file."""
+    checkpoint.save(path, _state(run, model, optimizer, order, history, None), trial=True)
+
+
+def _state(
+    run: dict[str, str],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+    history: History,
+    best: dict[str, torch.Tensor] | None,
+) -> dict[str, Any]:
+    return {
         "run": run,
         "model": dict(model.state_dict()),
         "optimizer": optimizer.state_dict(),
@@ -56,36 +81,35 @@ def save(
         "history": [dataclasses.asdict(row) for row in history.epochs],
         "best": best,
     }
-    checkpoint.save(path, state)
 
 
-def restore(
-    state: dict[str, Any],
-    path: str | os.PathLike[str],
-    run: dict[str, str],
-    epochs: int,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    order: torch.Generator,
-    history: History,
-) -> dict[str, torch.Tensor] | None:
-    """Put a loaded state into the model, the optimizer, the generator and the history; returns the best weights.
-
-    Raises CheckpointError for a state of another run, naming what differs; nothing is changed then.
-    """
-    then = state.get("run", {})
+def check(state: dict[str, Any], path: str | os.PathLike[str], run: dict[str, str], epochs: int) -> None:
+    """Raises CheckpointError for a loaded state of another run, naming what differs."""
+    if not _PARTS <= state.keys() or not isinstance(state["run"], dict):
+        raise CheckpointError(f"{path} is no checkpoint of a training: name another file to begin anew.")
+    then = state["run"]
     differs = [
         f"{name} was {then.get(name, 'unknown')} and is {run.get(name, 'unknown')}"
         for name in {**then, **run}
         if then.get(name) != run.get(name)
     ]
-    if len(state.get("history", ())) > epochs:
+    if len(state["history"]) > epochs:
         differs.append(f"it has {len(state['history'])} epochs and now there are to be {epochs}")
     if differs:
         raise CheckpointError(
             f"{path} is from another run: {'; '.join(differs)}. "
             "Use what it was made with, or name another file to begin anew."
         )
+
+
+def restore(
+    state: dict[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+    history: History,
+) -> dict[str, torch.Tensor] | None:
+    """Put a state that `check` let pass into model, optimizer, generator and history; returns the best weights."""
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     order.set_state(state["order"])
