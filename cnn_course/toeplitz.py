@@ -7,6 +7,7 @@ circulant, and circulant matrices are exactly those that commute with a shift (R
 Matrices: A Review", 2006).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,13 @@ import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from cnn_course.arguments.arrays import array
+from cnn_course.arguments.floats import same_float
 from cnn_course.arguments.integers import integer
-from cnn_course.convolution import output_size
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.objects import text
+from cnn_course.arguments.shown import brief
+from cnn_course.array_engine.conv_arguments import blamed, places_of, sliding
 
 BORDERS = ("zeros", "circular")
 
@@ -38,23 +44,21 @@ def matrix(
     stride, padding, dilation: as in `conv2d`, the same along every axis. border: what `padding` puts there, "zeros" or
     "circular", the other end of the input. With padding="same" and border="circular" the input is a ring (a torus).
 
-    Raises ValueError for shapes and values that do not fit, TypeError for other dtypes and non-integers.
+    Raises ValueError for shapes and values that do not fit and for a matrix that would not fit into memory, TypeError
+    for other dtypes and non-integers.
     """
     size = _size(size)
-    w = np.asarray(w)
-    if w.dtype.kind not in "bui" and w.dtype.type not in (np.float32, np.float64):
-        raise TypeError(f"w has dtype {w.dtype}; integers, float32 and float64 are allowed")
-    w = w if w.dtype.type is np.float32 else w.astype(np.float64)
+    (w,) = same_float(w=w)
     if w.ndim not in (len(size), len(size) + 2) or w.size == 0:
         raise ValueError(
             f"w has shape {w.shape}, but for an input of size {size} it must have {len(size)} axes, or {len(size) + 2} "
             "with output and input channels first, and at least one number"
         )
-    if border not in BORDERS:
-        raise ValueError(f"border must be one of {', '.join(BORDERS)}, not {border!r}")
+    if text("border", border) not in BORDERS:
+        raise ValueError(f"border must be one of {', '.join(BORDERS)}, not {brief(border)}")
     w = w if w.ndim > len(size) else w[None, None]
-    pixels = _meets(size, w.shape[2:], stride, padding, dilation, border)  # (outputs, taps): a pixel, or -1
-    (filters, channels), (outputs, taps), inputs = w.shape[:2], pixels.shape, int(np.prod(size))
+    pixels = _meets(size, w, stride, padding, dilation, border)  # (outputs, taps): a pixel, or -1
+    (filters, channels), (outputs, taps), inputs = w.shape[:2], pixels.shape, math.prod(size)
 
     o, c, place, tap = np.ix_(*(np.arange(n) for n in (filters, channels, outputs, taps)))
     rows = np.broadcast_to(o * outputs + place, (filters, channels, outputs, taps))
@@ -71,12 +75,12 @@ def shift_matrix(size: int | tuple[int, ...], by: int | tuple[int, ...] = 1) -> 
 
     size: n or (H, W, ...); by: one integer for each axis. Raises ValueError and TypeError if they do not fit.
     """
-    size = _size(size)
+    sides = _size(size)
     by = (by,) if not isinstance(by, tuple | list) else tuple(by)
-    if len(by) != len(size):
-        raise ValueError(f"by must name one shift for each of the {len(size)} axes of size {size}, not {by}")
-    by = tuple(integer("by", number) for number in by)
-    n = int(np.prod(size))
+    if len(by) != len(sides):
+        raise ValueError(f"by must name one shift for each of the {len(sides)} axes of size {sides}, not {brief(by)}")
+    by = tuple(integer("by", number) % side for number, side in zip(by, sides, strict=True))  # round the ring
+    n, size = math.prod(sides), sides
     comes_from = np.roll(np.arange(n).reshape(size), by, axis=tuple(range(len(size)))).ravel()
     return scipy.sparse.csr_array((np.ones(n), (np.arange(n), comes_from)), shape=(n, n))
 
@@ -85,9 +89,13 @@ def circulant(kernel: ArrayLike) -> NDArray[np.floating]:
     """The dense matrix of a convolution on a ring: A[i, j] = kernel[j - i], counted round the ring.
 
     kernel: (n,), or (H, W, ...) for a torus, one number for each possible offset; returns (n, n) with n = kernel.size.
+    Raises ValueError for a kernel without numbers, or with so many that the matrix would not fit into memory.
     """
-    kernel = np.asarray(kernel)
-    size = _size(kernel.shape)
+    kernel = array("kernel", kernel)
+    if kernel.size == 0 or kernel.ndim == 0:
+        raise ValueError(f"kernel must have at least one axis, of at least 1 number, but has shape {kernel.shape}")
+    size = kernel.shape
+    affordable("kernel", kernel, (len(size) + 2) * kernel.size**2)
     a = np.empty((kernel.size, kernel.size), np.result_type(kernel, np.float32))
     np.put_along_axis(a, _offsets(size), kernel.reshape(1, -1), axis=1)
     return a
@@ -102,11 +110,10 @@ def ring_kernel(a: ArrayLike | scipy.sparse.sparray, size: int | tuple[int, ...]
     a = _dense(a)
     if a.ndim != 2 or a.shape[0] != a.shape[1] or a.size == 0:
         raise ValueError(f"a must be a square matrix, but has shape {a.shape}")
-    if a.dtype.kind not in "buif":
-        raise TypeError(f"a has dtype {a.dtype}, but real numbers are needed")
     size = (len(a),) if size is None else _size(size)
-    if int(np.prod(size)) != len(a):
-        raise ValueError(f"a has {len(a)} rows, but size {size} has {int(np.prod(size))} pixels")
+    if math.prod(size) != len(a):
+        raise ValueError(f"a has {len(a)} rows, but size {brief(size)} has {brief(math.prod(size))} pixels")
+    affordable("a", a, (len(size) + 2) * a.size)
     return np.take_along_axis(a, _offsets(size), axis=1).mean(axis=0).reshape(size)
 
 
@@ -131,23 +138,35 @@ def circulant_distance(a: ArrayLike | scipy.sparse.sparray, size: int | tuple[in
 
 
 def _dense(a: Any) -> NDArray:
-    return a.toarray() if scipy.sparse.issparse(a) else np.asarray(a)
+    if scipy.sparse.issparse(a):
+        affordable("a", a, math.prod(a.shape))
+        a = a.toarray()
+    return array("a", a)
 
 
-def _meets(size: tuple, kernel: tuple, stride: Any, padding: Any, dilation: Any, border: str) -> NDArray[np.integer]:
+def _meets(
+    size: tuple[int, ...], w: NDArray, stride: Any, padding: Any, dilation: Any, border: str
+) -> NDArray[np.integer]:
     """The number of the pixel that each tap meets at each place (outputs, taps), -1 where it is a padded zero."""
-    borders, spans = [], []
-    for n, k in zip(size, kernel, strict=True):
-        output_size(n, k, stride=stride, padding=padding, dilation=dilation)  # refuses what is not possible
-        span = dilation * (k - 1) + 1
-        before, after = {"same": ((span - 1) // 2, span // 2), "valid": (0, 0)}.get(padding, (padding, padding))
-        borders.append((before, after))
-        spans.append(span)
-    numbers = np.arange(int(np.prod(size))).reshape(size)
+    stride, dilation = integer("stride", stride, least=1), integer("dilation", dilation, least=1)
+    padding = padding if isinstance(padding, str) else integer("padding", padding, least=0)
+    kernel = w.shape[2:]
+    strides, borders, dilations = sliding(kernel, stride, padding, dilation)
+    try:
+        places = math.prod(map(places_of, size, kernel, strides, borders, dilations))
+    except ValueError as error:
+        raise ValueError(f"w of shape {w.shape} does not fit on size {size}: {error}") from None
+    padded = math.prod(n + sum(both) for n, both in zip(size, borders, strict=True))
+    # For each tap at each place a row, a column and a value, while they are found and again in the result.
+    pixels, numbers_of_a_place = math.prod(size), 6 * w.size
+    affordable("size", size, min(places, pixels) * numbers_of_a_place)
+    affordable(*blamed(padding, dilation), padded + places * numbers_of_a_place)
+    numbers = np.arange(pixels).reshape(size)
     options = {"mode": "wrap"} if border == "circular" else {"constant_values": -1}
+    spans = [dilation * (k - 1) + 1 for k in kernel]
     windows = sliding_window_view(np.pad(numbers, borders, **options), spans)
     steps = [slice(None, None, stride)] * len(size) + [slice(None, None, dilation)] * len(size)
-    return windows[tuple(steps)].reshape(-1, int(np.prod(kernel)))
+    return windows[tuple(steps)].reshape(-1, math.prod(kernel))
 
 
 def _offsets(size: tuple[int, ...]) -> NDArray[np.integer]:
@@ -161,4 +180,6 @@ def _size(size: Any) -> tuple[int, ...]:
     numbers = tuple(size) if isinstance(size, tuple | list) else (size,)
     if not numbers:
         raise ValueError("size must name at least one axis, not be empty")
-    return tuple(integer("size", number, least=1) for number in numbers)
+    numbers = tuple(integer("size", number, least=1) for number in numbers)
+    affordable("size", size, 4 * math.prod(numbers))  # what is known of each pixel
+    return numbers

@@ -81,7 +81,7 @@ def test_bad_input():
     with pytest.raises(TypeError, match="not int64"):
         numerical_gradient(np.sum, np.array([1, 2]))
     for h in (0, -1e-5, np.nan, np.inf):
-        with pytest.raises(ValueError, match="h must be a small number"):
+        with pytest.raises(ValueError, match="h must be a finite number, above 0"):
             numerical_gradient(np.sum, x, h=h)
     with pytest.raises(ValueError, match=r"one finite number, but near x\[0\]"):
         numerical_gradient(lambda x: x, x)

@@ -197,7 +197,7 @@ def test_a_zero_border_is_not_circulant_and_only_its_border_rows_differ():
         (np.ones(3), 4, {"stride": 2, "padding": "same"}, ValueError, "stride 1"),
         (np.ones(3), 4, {"dilation": True}, TypeError, "dilation"),
         (np.ones(3, complex), 4, {}, TypeError, "complex128"),
-        (["a"], 4, {}, TypeError, "dtype <U1"),
+        (["a"], 4, {}, TypeError, "w must be an array of"),
     ],
 )
 def test_matrix_refuses(w, size, options, error, message):
@@ -213,7 +213,7 @@ def test_matrix_refuses(w, size, options, error, message):
         (lambda: toeplitz.ring_kernel(np.ones((0, 0))), ValueError, "square"),
         (lambda: toeplitz.ring_kernel(np.ones((4, 4)), (2, 3)), ValueError, "6 pixels"),
         (lambda: toeplitz.nearest_circulant(np.ones((2, 2), complex)), TypeError, "complex128"),
-        (lambda: toeplitz.circulant_distance("matrix"), ValueError, "square"),
+        (lambda: toeplitz.circulant_distance("matrix"), TypeError, "a must be an array of"),
         (lambda: toeplitz.circulant(np.ones(())), ValueError, "at least one axis"),
         (lambda: toeplitz.circulant(np.ones((2, 0))), ValueError, "at least 1"),
         (lambda: toeplitz.shift_matrix((3, 3), 1), ValueError, "each of the 2 axes"),

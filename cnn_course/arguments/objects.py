@@ -1,7 +1,7 @@
 """Checks of arguments that are neither numbers nor arrays: a flag, a word, a path, a function, an object of a class."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,3 +67,10 @@ def sequence(name: str, value: Any, described: str = "a list or tuple") -> list[
         return list(value)
     except TypeError:  # a class that has a length but no entries; an array without axes
         raise TypeError(f"{name} must be {described}, not {shown(value)}") from None
+
+
+def mapping(name: str, value: Any, described: str = "a dict") -> Mapping[Any, Any]:
+    """Return a dict, or what works like one. Raises TypeError, with the words `described`, for anything else."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be {described}, not {shown(value)}")
+    return value
