@@ -10,6 +10,7 @@ the argument, and a result that means something.
 """
 
 import argparse
+import collections.abc
 import copy
 import dataclasses
 import functools
@@ -177,6 +178,8 @@ def fits(value, annotation):
         return None
     if annotation is None or annotation is type(None):
         return value is None
+    if typing.get_origin(annotation) in (dict, collections.abc.Mapping) and isinstance(value, dict):
+        return None  # of arrays, or of anything
     if "_SupportsArray" in said or "numpy.ndarray" in said:
         if value is None:
             return True if type(None) in typing.get_args(annotation) else False
@@ -356,15 +359,21 @@ def good(name, folder):
 
 @contextmanager
 def elsewhere():
-    """An empty folder to work in: a wrong path must not hit the checkout."""
+    """An empty folder to work in: a wrong path must not hit the checkout, nor must `runs` put its files there."""
     from matplotlib import pyplot as plt
 
-    here = os.getcwd()
-    with tempfile.TemporaryDirectory() as folder:
+    from cnn_course import runs
+
+    here, repository = os.getcwd(), runs.repository
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as clone:
+        for kind in ("runs", "weights"):
+            (pathlib.Path(clone) / "data" / kind).mkdir(parents=True)
         os.chdir(folder)
+        runs.repository = lambda: pathlib.Path(clone)
         try:
             yield folder
         finally:
+            runs.repository = repository
             os.chdir(here)
             plt.close("all")
 
