@@ -40,6 +40,7 @@ from cnn_course.training.labelled import (
     device_of,
     logits_of,
     out_of_memory,
+    said,
 )
 from cnn_course.training.recipe import MOST, TrainConfig, callback, lr_at, make_optimizer
 
@@ -64,8 +65,9 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         if torch.empty(0, device=device).is_meta:
             raise RuntimeError("it has no values, only shapes.")
     except Exception as error:  # torch knows a dozen devices; each is missing in its own way
+        why = str(error).partition("\n")[0]
         raise ValueError(
-            f"cannot use the device {brief(name)}: {str(error).partition(chr(10))[0]} "
+            f"cannot use the device {brief(name)}: {why} "
             'The name must be "auto", "cpu", "cuda" (an NVIDIA GPU), "cuda:1" or "mps" (an Apple GPU).'
         ) from error
     return device
@@ -200,12 +202,8 @@ def _call(on_epoch: Callable[[Epoch], None], row: Epoch) -> None:
         on_epoch(row)
     except Exception as error:
         raise TrainingError(
-            f"the training stopped after epoch {row.epoch}, because on_epoch raised {_said(error)}"
+            f"the training stopped after epoch {row.epoch}, because on_epoch raised {said(error)}"
         ) from error
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _since_best(history: History) -> int:
@@ -279,7 +277,7 @@ def _augmented(
         if out_of_memory(error):
             raise
         raise TrainingError(
-            f"augment failed on a batch of shape {tuple(x.shape)}, because it raised {_said(error)}"
+            f"augment failed on a batch of shape {tuple(x.shape)}, because it raised {said(error)}"
         ) from error
     if not isinstance(changed, torch.Tensor) or changed.ndim != 4 or len(changed) != len(x) or changed.is_complex():
         raise TrainingError(f"augment must return a batch of {len(x)} images (N, C, H, W), not {shown(changed)}")
@@ -307,14 +305,14 @@ def _explained(config: TrainConfig, epoch: int) -> Iterator[None]:
     except NotFinite as error:
         raise TrainingError(_diverged(f"of the validation images after epoch {epoch}")) from error
     except (RuntimeError, ValueError) as error:
-        said = str(error).partition("\n")[0]
-        if "more than 1 value per channel" in said:
+        line = str(error).partition("\n")[0]
+        if "more than 1 value per channel" in line:
             raise TrainingError(
                 "batch norm cannot train on a batch of one image, and the last one of the epoch has no more: "
                 f"choose another batch_size than {config.batch_size}"
             ) from error
         if config.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise TrainingError(f"compile does not work here, leave it off: {said}") from error
+            raise TrainingError(f"compile does not work here, leave it off: {line}") from error
         raise
 
 

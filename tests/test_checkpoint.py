@@ -1,8 +1,10 @@
 """Checkpoints: what was saved comes back, what is damaged does not, and a kill at any moment does no harm."""
 
 import contextlib
+import io
 import multiprocessing
 import os
+import pickle
 import random
 import resource
 import signal
@@ -63,6 +65,9 @@ def test_from_a_gpu_to_the_cpu(tmp_path):
         ({"epochs": [1, Path("x")]}, r"state\['epochs'\]\[1\] is a PosixPath"),
         ({"a": {"b": nn.Linear(1, 1)}}, r"state\['a'\]\['b'\] is a Linear"),
         ({("a", np.int64(1)): 1}, r"a key of state\[1\] is a int64"),
+        ({"w": torch.ones(2, device="meta")}, r"state\['w'\] is a tensor on the .meta. device"),
+        (None, "state must be a dict of tensors, numbers and texts, not None"),
+        ([1], "state must be a dict"),
     ],
 )
 def test_refuses_what_could_not_be_read_back(tmp_path, state, message):
@@ -70,6 +75,58 @@ def test_refuses_what_could_not_be_read_back(tmp_path, state, message):
     with pytest.raises(TypeError, match=message):
         save(tmp_path / "c", state)
     assert load(tmp_path / "c")["epoch"] == 1
+
+
+def test_a_state_that_contains_itself(tmp_path):
+    state = {}
+    state["state"] = [state]
+    with pytest.raises(ValueError, match="state must not be nested so deeply; does it contain itself"):
+        save(tmp_path / "c", state)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "\ud800", None, 3, b"run"])
+def test_what_is_no_path(path):
+    for call in (lambda: load(path), lambda: save(path, OLD)):
+        with pytest.raises((ValueError, TypeError), match="path must be"):
+            call()
+
+
+def test_a_trial_writes_nothing(tmp_path):
+    save(tmp_path / "new" / "c", OLD, trial=True)
+    assert os.listdir(tmp_path / "new") == []
+    save(tmp_path / "c", OLD)
+    save(tmp_path / "c", NEW, trial=True)
+    assert load(tmp_path / "c")["epoch"] == 1
+    with pytest.raises(CheckpointError, match="cannot be written: it is no file"):
+        save(tmp_path / "new", OLD, trial=True)
+    with pytest.raises(TypeError, match="trial must be True or False"):
+        save(tmp_path / "c", NEW, trial="no")
+
+
+def test_files_that_are_no_checkpoint(tmp_path):
+    """Something else, with the right sum or without; to read a pipe would be to wait for ever."""
+    from cnn_course import checkpoint
+
+    for body in (pickle.dumps({"a": 1}), b"", torch_bytes([1, 2]), torch_bytes(torch.ones(2))):
+        (tmp_path / "c").write_bytes(checkpoint.TITLE + checkpoint._digest(body) + b"\n" + body)
+        with pytest.raises(
+            CheckpointError, match=r"c holds (more than tensors|a list and no dict|a Tensor and no dict)"
+        ):
+            load(tmp_path / "c")
+        (tmp_path / "c").write_bytes(body)
+        with pytest.raises(CheckpointError, match="is not a checkpoint that this version can read"):
+            load(tmp_path / "c")
+    os.mkfifo(tmp_path / "pipe")
+    for call in (lambda: load(tmp_path / "pipe"), lambda: save(tmp_path / "pipe", OLD)):
+        with pytest.raises(CheckpointError, match="it is no file"):
+            call()
+
+
+def torch_bytes(value) -> bytes:
+    body = io.BytesIO()
+    torch.save(value, body)
+    return body.getvalue()
 
 
 def test_any_damage_is_refused(tmp_path):

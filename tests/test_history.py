@@ -67,6 +67,22 @@ def test_plot_of_one_epoch_and_of_the_learning_rate():
     assert len(HISTORY.plot(what="lr", label="cosine").get_legend().get_texts()) == 1
 
 
+def test_a_column_that_is_not_there():
+    with pytest.raises(ValueError, match="name must be one of 'epoch', 'train_loss', .*'seconds', not 'loss'"):
+        HISTORY.column("loss")
+    with pytest.raises(TypeError, match="name must be a string"):
+        HISTORY.column(1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [({"ax": "left"}, "ax must be axes"), ({"label": 3}, "label must be"), ({"title": 3}, "title must be")],
+)
+def test_what_plot_does_not_take(wrong, says):
+    with pytest.raises(TypeError, match=says):
+        HISTORY.plot(**wrong)
+
+
 def test_nothing_to_plot():
     with pytest.raises(ValueError, match="no epoch was finished"):
         History().plot()

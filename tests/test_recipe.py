@@ -60,6 +60,38 @@ def test_runs_of_few_steps(schedule, steps):
     assert np.isfinite(found).all() and (0 < found).all() and (found <= 0.1 + 1e-12).all()
 
 
+@pytest.mark.parametrize(
+    ("step", "steps", "error", "says"),
+    [
+        (10, 10, ValueError, "step must be below steps, which is 10, not 10"),
+        (-1, 10, ValueError, "step must be an integer of at least 0, not -1"),
+        (0, 0, ValueError, "steps must be an integer of at least 1"),
+        (0.0, 10, TypeError, "step must be an integer"),
+        (0, "10", TypeError, "steps must be an integer"),
+    ],
+)
+def test_steps_that_a_run_does_not_have(step, steps, error, says):
+    with pytest.raises(error, match=says):
+        lr_at(step, steps, TrainConfig())
+    with pytest.raises(TypeError, match="config must be a TrainConfig"):
+        lr_at(0, 10, {})
+    assert lr_at(np.int64(3), np.int32(10), TrainConfig(lr=np.float32(0.5))) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "says"),
+    [
+        (None, TypeError, "model must be a network"),
+        (torch.nn.Linear, TypeError, "model must be a network"),
+        ([torch.ones(2, requires_grad=True)], TypeError, "model must be a network"),
+        (torch.nn.Flatten(), ValueError, "model has no parameters to change"),
+    ],
+)
+def test_what_no_optimizer_can_change(model, error, says):
+    with pytest.raises(error, match=says):
+        make_optimizer(model, TrainConfig())
+
+
 def test_optimizers():
     net = torch.nn.Linear(2, 2)
     sgd = make_optimizer(net, TrainConfig(optimizer="sgd", lr=0.1, momentum=0.5, weight_decay=0.01))

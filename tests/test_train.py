@@ -3,20 +3,21 @@
 import contextlib
 import dataclasses
 import io
+import os
 import re
 import sys
 
 import numpy as np
 import pytest
 import torch
-from striped_images import CPU, Data, stripes, trained
+from striped_images import CPU, Data, net, stripes, trained
 from torch import nn
 
-from cnn_course import train
+from cnn_course import checkpoint, datasets, train
 from cnn_course.augment import Augment
-from cnn_course.errors import TrainingError
+from cnn_course.errors import CheckpointError, TrainingError
 from cnn_course.models.mlp import mlp
-from cnn_course.train import TrainConfig, accuracy, choose_device, fit, predict
+from cnn_course.train import TrainConfig, accuracy, choose_device, evaluate, fit, predict
 
 
 def test_learns_and_reports():
@@ -239,11 +240,271 @@ def test_bad_validation_data():
         fit(mlp(36, 4, 2), Data(IMAGES, LABELS), CPU, val=Data(IMAGES, LABELS + 6), verbose=False)
 
 
+def small_cnn() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+
+
+def state_of(model):
+    """Weights, running means, and the mode of each part."""
+    return {name: value.clone() for name, value in model.state_dict().items()}, [m.training for m in model.modules()]
+
+
+def same_state(one, other):
+    return one[1] == other[1] and all(torch.equal(one[0][name], other[0][name]) for name in one[0])
+
+
+class Wide(nn.Module):
+    """Takes pictures of any size, and gives something else than logits in `mode`."""
+
+    def __init__(self, give=lambda logits: logits, training=None):
+        super().__init__()
+        self.net = small_cnn()
+        self.give, self.when = give, training
+
+    def forward(self, x):
+        logits = self.net(x)
+        return logits if self.when is not None and self.when != self.training else self.give(logits)
+
+
+def refuse(*_):
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"config": {}},
+            TypeError,
+            "config must be a TrainConfig, such as TrainConfig(epochs=3, lr=0.01), not {} (dict)",
+        ),
+        ({"config": {"epochs": 1}}, TypeError, "config must be a TrainConfig"),
+        ({"verbose": "no"}, TypeError, "verbose must be True or False, not 'no' (str)"),
+        ({"val": Data(np.zeros((4, 1, 9, 9), np.uint8), [0, 1, 0, 1])}, ValueError, "shape (1, 9, 9) (val.images)"),
+        ({"val": Data(np.zeros((4, 3, 6, 6), np.uint8), [0, 1, 0, 1])}, ValueError, "shape (3, 6, 6) (val.images)"),
+        ({"val": stripes(4).images}, TypeError, "val must have images and labels"),
+        ({"val": Data(stripes(4).images, [0, 1, 2, 1])}, ValueError, "label 2 of val is out of range"),
+        ({"on_epoch": "print"}, TypeError, "on_epoch must be a function that is called as on_epoch(row), not 'print'"),
+        ({"on_epoch": lambda: None}, TypeError, "on_epoch must be a function that is called as on_epoch(row), and"),
+        ({"on_epoch": print, "config": dataclasses.replace(CPU, device="cuda:99")}, ValueError, "the device 'cuda:99'"),
+        ({"config": dataclasses.replace(CPU, augment=Augment(crop=6))}, TrainingError, "crop must be at most 5 for"),
+        ({"config": dataclasses.replace(CPU, augment=refuse)}, TrainingError, "augment failed on a batch of shape"),
+        (
+            {"config": dataclasses.replace(CPU, augment=lambda x, g: None)},
+            TrainingError,
+            "augment must return a batch of 16 images (N, C, H, W), not None",
+        ),
+        (
+            {"data": datasets.Split},
+            TypeError,
+            "data must have images and labels, as a datasets.Split has; got the class",
+        ),
+        ({"data": None}, TypeError, "data must have images and labels, as a datasets.Split has; got None"),
+        ({"data": (stripes(4).images, stripes(4).labels)}, TypeError, "datasets.Split(images, labels) makes one"),
+        (
+            {
+                "data": datasets.Dataset(
+                    "a", "a", ("0", "1"), *3 * [datasets.Split(stripes(4).images, stripes(4).labels)]
+                )
+            },
+            TypeError,
+            "this is a whole Dataset: give one part of it, such as data.train",
+        ),
+        (
+            {"data": Data(np.ma.masked_array(stripes(4).images), [0] * 4)},
+            TypeError,
+            "data.images must be a NumPy array",
+        ),
+        ({"data": Data(stripes(4).images, stripes(4).labels.astype(str))}, TypeError, "data.labels must be an array"),
+        ({"data": Data(stripes(4).images, np.array([0, 1, 2**63, 1], np.uint64))}, ValueError, "labels count from 0"),
+    ],
+)
+def test_what_can_be_known_is_said_before_the_first_step(arguments, error, message):
+    """With the model as it was: its weights, its running means, the mode of each of its parts."""
+    model = Wide()
+    model.train()
+    model.net[1].eval()
+    before = state_of(model)
+    with pytest.raises(error, match=re.escape(message)):
+        fit(**({"model": model, "data": stripes(40), "config": CPU, "verbose": False} | arguments))
+    assert same_state(before, state_of(model))
+
+
+@pytest.mark.parametrize("kind", ["below a file", "a folder", "a pipe", "/proc/no/folder"])
+def test_a_checkpoint_that_cannot_be_written_is_said_before_the_first_step(kind, tmp_path):
+    """To root too, who may write anywhere."""
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    paths = {"below a file": tmp_path / "file" / "run", "a folder": tmp_path, "a pipe": tmp_path / "pipe"}
+    model = net()
+    before = state_of(model)
+    with pytest.raises(CheckpointError, match=r"the checkpoint .* cannot be (written|read)"):
+        fit(model, stripes(40), CPU, verbose=False, checkpoint=paths.get(kind, kind))
+    assert same_state(before, state_of(model)) and sorted(os.listdir(tmp_path)) == ["file", "pipe"]
+
+
+def test_a_state_that_no_checkpoint_can_hold_is_said_before_the_first_step(tmp_path):
+    class Counts(Wide):
+        def get_extra_state(self):
+            return np.float64(3)
+
+        def set_extra_state(self, state):
+            pass
+
+    model = Counts()
+    with pytest.raises(TypeError, match="a checkpoint holds tensors.*_extra_state.*is a float64"):
+        fit(model, stripes(40), CPU, verbose=False, checkpoint=tmp_path / "run")
+    assert os.listdir(tmp_path) == [] and model.net[1].num_batches_tracked == 0
+
+
+def test_nothing_is_lost_when_on_epoch_fails(tmp_path):
+    def second(row):
+        if row.epoch == 2:
+            raise ZeroDivisionError("its own fault")
+
+    model, whole = net(), net()
+    with pytest.raises(
+        TrainingError, match="after epoch 2, because on_epoch raised ZeroDivisionError: its own"
+    ) as said:
+        fit(model, stripes(40), CPU, verbose=False, on_epoch=second, checkpoint=tmp_path / "run")
+    assert [row.epoch for row in said.value.history.epochs] == [1, 2]
+    assert "2 of 3 epochs were finished: the model has the weights" in said.value.__notes__[0]
+    fit(whole, stripes(40), dataclasses.replace(CPU, epochs=2), verbose=False)
+    assert all(map(torch.equal, model.state_dict().values(), whole.state_dict().values()))
+    history = fit(model, stripes(40), CPU, verbose=False, checkpoint=tmp_path / "run")
+    assert len(history.epochs) == 3
+
+
+def test_nothing_is_lost_when_the_disk_fills_up(tmp_path, monkeypatch):
+    write, calls = checkpoint.write_whole, []
+
+    def full(path, data):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(checkpoint, "write_whole", full)
+    model = net()
+    with pytest.raises(CheckpointError, match="cannot be written: No space left on device") as said:
+        fit(model, stripes(40), CPU, verbose=False, checkpoint=tmp_path / "run")
+    assert [row.epoch for row in said.value.history.epochs] == [1, 2]
+    assert len(checkpoint.load(tmp_path / "run")["history"]) == 1
+    assert len(fit(net(), stripes(40), CPU, verbose=False, checkpoint=tmp_path / "run").epochs) == 3
+
+
+def test_weights_that_break_in_the_last_step_are_a_training_error():
+    """The losses of the epoch were finite, those of the validation are not."""
+    model, config = mlp(36, (), 2), dataclasses.replace(CPU, epochs=1, batch_size=100)
+    model[1].weight.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(TrainingError, match=r"no longer a finite number \(of the validation images after epoch 1\)"):
+        fit(model, stripes(40), config, val=stripes(10), verbose=False)
+
+
+@pytest.mark.parametrize(
+    "labels", [LABELS.tolist(), torch.tensor(LABELS), LABELS.astype(np.uint8), LABELS.astype(">i4")]
+)
+def test_labels_may_be_whole_numbers_of_any_kind(labels):
+    expected, found = net(), net()
+    rows = [
+        fit(m, Data(IMAGES, x), CPU, val=Data(IMAGES, x), verbose=False)
+        for m, x in ((expected, LABELS), (found, labels))
+    ]
+    assert rows[0].column("val_loss").tolist() == rows[1].column("val_loss").tolist()
+    assert evaluate(found, Data(IMAGES, labels)) == evaluate(expected, Data(IMAGES, LABELS))
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (Wide, TypeError, "model must be a network"),
+        (None, TypeError, "model must be a network"),
+        (nn.Conv2d(1, 2, 3), ValueError, "model must give logits of shape (N, classes), got torch.float32 of shape"),
+        (
+            Wide(lambda logits: (logits, logits)),
+            ValueError,
+            "model must give a tensor of logits of shape (N, classes), got",
+        ),
+        (
+            Wide(lambda logits: logits.argmax(1)),
+            ValueError,
+            "model must give logits of shape (N, classes), got torch.int64",
+        ),
+        (Wide(lambda logits: logits * float("nan")), ValueError, "model gives logits for"),
+        (Wide(lambda logits: logits.missing), ValueError, "model cannot take images of shape (1, 6, 6)"),
+        (
+            nn.Sequential(nn.Flatten(), nn.LazyLinear(2)),
+            ValueError,
+            "model has layers that do not know their shape yet",
+        ),
+        (mlp(36, 4, 2).to("meta"), ValueError, 'model is on the "meta" device'),
+        (mlp(36, 4, 2).double(), ValueError, "it has weights in torch.float64: model.float()"),
+    ],
+)
+def test_models_that_give_no_probabilities(model, error, message):
+    data = stripes(20)
+    for call in (
+        lambda: predict(model, data.images),
+        lambda: evaluate(model, data),
+        lambda: accuracy(model, data),
+        lambda: fit(model, data, CPU, verbose=False),
+    ):
+        with pytest.raises(error, match=re.escape(message)):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (mlp(36, 4, 2).requires_grad_(False), "model has nothing to train"),
+        (nn.Flatten(), "model has nothing to train"),
+        (Wide(lambda logits: logits.detach()), "model gives logits that its parameters have no part in"),
+        (Wide(lambda logits: {"out": logits}, training=True), "model must give a tensor of logits"),
+        (Wide(lambda logits: (logits, logits[:, :1]), training=True), "model gives 1 logits in training mode, for"),
+    ],
+)
+def test_models_that_cannot_be_trained(model, message):
+    before = state_of(model)[0]
+    with pytest.raises(ValueError, match=message):
+        fit(model, stripes(20), CPU, verbose=False)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items() if "weight" in name)
+
+
+def test_one_class_may_be_impossible():
+    """Logits of minus infinity are probabilities of 0."""
+    p = predict(Wide(lambda logits: logits + torch.tensor([0.0, -float("inf")])), IMAGES)
+    assert (p == [1, 0]).all()
+
+
+def test_each_part_keeps_its_mode():
+    """A batch norm that is held fixed while the rest trains, say."""
+    model = small_cnn()
+    model.train()
+    model[1].eval()
+    predict(model, IMAGES)
+    assert [m.training for m in model] == [True, False, True, True, True]
+
+
+def test_training_under_no_grad_trains():
+    with torch.no_grad():
+        model, _ = trained()
+    assert torch.equal(model[1].weight, trained()[0][1].weight)
+
+
+def test_labels_that_the_model_has_no_output_for():
+    with pytest.raises(ValueError, match="label 3 of data is out of range: the model has 2 outputs"):
+        evaluate(mlp(36, 4, 2), Data(IMAGES, LABELS + 2))
+
+
 def test_bad_prediction_input():
     with pytest.raises(TypeError, match="uint8"):
         predict(mlp(36, 4, 2), IMAGES.astype(np.float32))
-    with pytest.raises(ValueError, match="batch_size"):
-        predict(mlp(36, 4, 2), IMAGES, batch_size=0)
+    for size, error in ((0, ValueError), (2**64, ValueError), (2.0, TypeError), ("8", TypeError), (True, TypeError)):
+        with pytest.raises(error, match="batch_size must be an integer of at least 1"):
+            predict(mlp(36, 4, 2), IMAGES, batch_size=size)
+    with pytest.raises(ValueError, match="images must have pixels"):
+        predict(mlp(36, 4, 2), IMAGES[:, :, :0])
     with pytest.raises(ValueError, match="has no images"):
         accuracy(mlp(36, 4, 2), Data(IMAGES[:0], LABELS[:0]))
 
@@ -258,9 +519,12 @@ def test_devices():
     assert choose_device().type == (
         "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     )
-    for unknown in ("gpu", "cuda:99", "cpu:x"):
+    for unknown in ("gpu", "cuda:99", "cpu:x", "", "meta", "privateuseone", "mtia"):
         with pytest.raises(ValueError, match=f"cannot use the device '{unknown}'"):
             choose_device(unknown)
+    for nothing in (None, 0, b"cpu"):
+        with pytest.raises(TypeError, match="name must be a device"):
+            choose_device(nothing)
     with pytest.raises(ValueError, match="cannot use the device"):
         fit(mlp(36, 4, 2), Data(IMAGES, LABELS), dataclasses.replace(CPU, device="gpu"))
 
@@ -270,11 +534,6 @@ def test_on_the_gpu():
     model, history = trained(dataclasses.replace(CPU, device="cuda"), val=stripes(40, seed=1))
     assert history.device == "cuda" and next(model.parameters()).is_cuda
     assert accuracy(model, stripes(40, seed=1)) == 1.0
-
-
-def small_cnn() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
 
 
 def test_switches_change_the_speed_and_hardly_the_result(monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from striped_images import CPU, net, stripes, trained
 
+from cnn_course import checkpoint
 from cnn_course.augment import Augment
 from cnn_course.errors import CheckpointError
 from cnn_course.train import fit
@@ -69,6 +70,27 @@ def test_a_checkpoint_of_other_data_or_another_model(tmp_path):
     model[3].p = 0.5
     with pytest.raises(CheckpointError, match="model was Sequential with 626 parameters, layers"):
         fit(model, stripes(100), CPU, checkpoint=path)
+
+
+def test_a_checkpoint_of_something_else(tmp_path):
+    path = tmp_path / "run"
+    checkpoint.save(path, {"run": {}, "w": torch.ones(2)})
+    with pytest.raises(CheckpointError, match="is no checkpoint of a training: name another file to begin anew"):
+        trained(CPU, checkpoint=path)
+
+
+def test_a_finished_run_needs_no_folder_to_write_to(tmp_path, monkeypatch):
+    path = tmp_path / "run"
+    model, _ = trained(CPU, checkpoint=path)
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoint.tempfile, "mkstemp", refuse)
+    again, history = trained(CPU, seed=3, checkpoint=path)
+    assert len(history.epochs) == 3 and torch.equal(again[1].weight, model[1].weight)
+    with pytest.raises(CheckpointError, match="cannot be written: Permission denied"):
+        trained(CPU, checkpoint=tmp_path / "other")
 
 
 def test_a_constant_rate_lets_a_finished_run_grow(tmp_path):

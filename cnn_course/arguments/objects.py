@@ -37,9 +37,17 @@ def path(name: str, value: Any) -> Path:
     """Return a path. Raises TypeError for what names no file, ValueError for an empty name or one with a NUL in it."""
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         raise TypeError(f"{name} must be a path (a string or a pathlib.Path), not {shown(value)}")
-    if not str(value) or "\0" in str(value):
+    if not str(value) or "\0" in str(value) or not _can_be_a_file(value):
         raise ValueError(f"{name} must be the path of a file or folder, not {shown(value)}")
     return Path(value)
+
+
+def _can_be_a_file(value: str | os.PathLike[str]) -> bool:
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:  # half a letter of two halves, as of an emoji that was cut
+        return False
+    return True
 
 
 def function(name: str, value: Any) -> Callable[..., Any]:

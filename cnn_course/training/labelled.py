@@ -11,7 +11,7 @@ from torch import nn
 
 from cnn_course.arguments.arrays import array
 from cnn_course.arguments.objects import instance
-from cnn_course.arguments.shown import brief, shown
+from cnn_course.arguments.shown import shown
 from cnn_course.errors import CourseError
 from cnn_course.inspection.probing import still, with_gradient
 
@@ -77,7 +77,8 @@ def check_labelled(name: str, data: Labelled) -> Checked:
 
 def _what_instead(name: str, data: Any) -> str:
     if not isinstance(data, type) and hasattr(data, "train"):
-        return f"this is a whole {type(data).__name__}: give one part of it, {name}.train for example"
+        part = "val" if name == "val" else "train"
+        return f"this is a whole {type(data).__name__}: give one part of it, such as data.{part}"
     if isinstance(data, tuple | list) and len(data) == 2:
         return "of two arrays, images and labels, datasets.Split(images, labels) makes one"
     return f"got {shown(data)}"
@@ -140,9 +141,9 @@ def logits_of(model: nn.Module, images: NDArray[np.uint8], name: str) -> torch.T
         if isinstance(error, CourseError) or out_of_memory(error):
             raise
         other = next((p.dtype for p in model.parameters() if p.dtype != torch.float32), None)
-        hint = "" if other is None else f" Images come as float32, and it has weights in {other}: model.float()."
+        hint = "" if other is None else f"; images come as float32, and it has weights in {other}: model.float()"
         raise ValueError(
-            f"model cannot take images of shape {tuple(x.shape[1:])} ({name}): {type(error).__name__}: {error}{hint}"
+            f"model cannot take images of shape {tuple(x.shape[1:])} ({name}): {said(error)}{hint}"
         ) from error
     logits = check_logits(logits, len(x)).float()
     # One of -inf is a class that cannot be; the sum over the classes must be a number all the same.
@@ -156,13 +157,18 @@ def logits_of(model: nn.Module, images: NDArray[np.uint8], name: str) -> torch.T
 def check_logits(logits: object, images: int) -> torch.Tensor:
     """Raises ValueError unless a model gave one row of logits for each image."""
     if not isinstance(logits, torch.Tensor):
-        raise ValueError(f"model must give a tensor of logits of shape (N, classes), got {brief(type(logits))}")
+        raise ValueError(f"model must give a tensor of logits of shape (N, classes), got a {type(logits).__name__}")
     if logits.ndim != 2 or len(logits) != images or logits.shape[1] < 1 or not logits.is_floating_point():
         raise ValueError(
             f"model must give logits of shape (N, classes), got {logits.dtype} of shape {tuple(logits.shape)} for "
             f"{'one image' if images == 1 else f'{images} images'}"
         )
     return logits
+
+
+def said(error: Exception) -> str:
+    """An error of somebody else's code on one line."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def out_of_memory(error: Exception) -> bool:
