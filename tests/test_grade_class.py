@@ -156,7 +156,7 @@ def test_report_and_export(graded, capsys):
     assert "6 submissions" in page and "<script" not in page
     assert re.search(r"q4-stride</td><td class=\"n\">2 of 6", page)
     assert cli.main([*arguments, "--columns", "grade"]) == 2
-    assert "unknown column 'grade'; choose from student" in capsys.readouterr().err
+    assert "columns must be chosen from student, first_name" in capsys.readouterr().err
     assert cli.main(["grade", "lab99", "--course", str(graded)]) == 1
     assert "'lab99' is no lab: choose one of lab01_convolution" in capsys.readouterr().err
 

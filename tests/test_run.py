@@ -119,8 +119,8 @@ def test_output_must_not_be_the_lectures(clone, capsys):
 
 def test_output_that_is_a_file(clone, capsys):
     (clone / "file").write_text("")
-    assert cli.main(["run", "1", "--output", str(clone / "file")]) == 1
-    assert "File exists" in capsys.readouterr().err
+    assert cli.main(["run", "1", "--output", str(clone / "file")]) == 2
+    assert f"cannot write to {clone / 'file'}: a file of that name is there already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"nbformat": 4}', "[]"])

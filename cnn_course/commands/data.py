@@ -5,7 +5,10 @@ import shutil
 import sys
 import textwrap
 
+from cnn_course.arguments.shown import brief
+from cnn_course.commands import values
 from cnn_course.errors import DatasetError, UsageError
+from cnn_course.files import system_errors
 
 HELP = "data sets: which are here, get one, check them"
 
@@ -15,10 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action = actions.add_parser("list", help="every data set, and what to type for the missing ones")
     action.set_defaults(call=list_data)
     action = actions.add_parser("get", help="download one, with a progress bar, resume and a checksum")
-    action.add_argument("name", metavar="NAME", help="mnist, fashion-mnist or cifar10")
+    action.add_argument("name", type=values.words, metavar="NAME", help="mnist, fashion-mnist or cifar10")
     action.set_defaults(call=get_data)
     action = actions.add_parser("verify", help="read and check one data set, or all that are on disk")
-    action.add_argument("name", nargs="?", metavar="NAME", help="a data set, or a folder of class folders")
+    action.add_argument(
+        "name", type=values.name_or_path, nargs="?", metavar="NAME", help="a data set, or a folder of class folders"
+    )
     action.set_defaults(call=verify_data)
 
 
@@ -47,7 +52,9 @@ def get_data(args: argparse.Namespace) -> int:
     from cnn_course import datasets
 
     if args.name.lower().replace("_", "-") not in datasets.NAMES:
-        raise UsageError(f"there is no data set {args.name!r} to get. Choose one of: {', '.join(datasets.PUBLISHED)}")
+        raise UsageError(
+            f"there is no data set {brief(args.name)} to get. Choose one of: {', '.join(datasets.PUBLISHED)}"
+        )
     print(datasets.get(args.name))
     return 0
 
@@ -56,7 +63,10 @@ def verify_data(args: argparse.Namespace) -> int:
     """Check the data set called `args.name`, or else all that are on disk; return 1 where one is wrong."""
     from cnn_course import datasets
 
-    names = [args.name] if args.name else [row.name for row in datasets.describe() if row.state == "on disk"]
+    if args.name is None:
+        names = [row.name for row in datasets.describe() if row.state == "on disk"]
+    else:
+        names = [args.name]
     if not names:
         print(f"Nothing in {datasets.data_root()} to check; cnn-course data list shows what there could be.")
     failed = False
@@ -65,5 +75,8 @@ def verify_data(args: argparse.Namespace) -> int:
             print(datasets.verify(each), flush=True)
         except DatasetError as error:
             failed = True
-            print(f"cnn-course: {error}", file=sys.stderr)
+            print(f"cnn-course: {' '.join(str(error).split())}", file=sys.stderr)
+        except OSError as error:
+            failed = True
+            print(f"cnn-course: {each}: {system_errors.said(error)}", file=sys.stderr)
     return 1 if failed else 0

@@ -8,11 +8,13 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cnn_course import __version__
 from cnn_course.errors import LectureError
+from cnn_course.files import system_errors
 from cnn_course.files.course_files import all_lectures, repository
 
 HELP = "can the course run here, and what to type for each thing missing"
@@ -190,7 +192,7 @@ def check_sandbox() -> Check:
 
 
 def check_disk(folder: Path) -> Check:
-    while not folder.exists():
+    while not os.path.exists(folder):
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 1e9
     if free < 1:
@@ -215,9 +217,20 @@ def examine() -> list[Check]:
 
     checks = [check_python(), check_numpy(), check_torch()]
     if checks[-1].state == "ok":
-        checks += [check_device(), check_threads()]
-    checks += [check_jupyterlab(), check_lectures(), *check_data()]
-    return [*checks, check_browser(), check_sandbox(), check_disk(datasets.data_root())]
+        checks += [*tried("Device", check_device), *tried("Threads", check_threads)]
+    checks += [*tried("JupyterLab", check_jupyterlab), *tried("Lectures", check_lectures), *tried("Data", check_data)]
+    checks += [*tried("Browser", check_browser), *tried("Sandbox", check_sandbox)]
+    return [*checks, *tried("Disk", lambda: check_disk(datasets.data_root()))]
+
+
+def tried(name: str, check: Callable[[], Check | list[Check]]) -> list[Check]:
+    """The lines of one check. One that fails itself, at a locked folder say, is a line, too, and the others go on."""
+    try:
+        found = check()
+    except Exception as error:
+        why = system_errors.said(error) if isinstance(error, OSError) else first_line(error)
+        found = Check("miss", name, f"cannot be examined: {why}")
+    return found if isinstance(found, list) else [found]
 
 
 def doctor(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from cnn_course.errors import LectureError, UsageError
+from cnn_course.files import notebook_files, system_errors
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # What editors and executors leave in a notebook and no reader needs.
@@ -41,12 +42,9 @@ class Outcome:
 def read_notebook(path: Path) -> NotebookNode:
     """Read a notebook of format 4. Raises LectureError, naming the file, for anything else."""
     try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-    except Exception as error:  # JSON errors, validation errors, missing keys: all mean the same to the reader
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise LectureError(f"{path} cannot be read as a notebook: {reason}. Get it back with: git restore") from error
-    return notebook
+        return notebook_files.read_notebook(path)
+    except ValueError as error:
+        raise LectureError(f"{path} cannot be read as a notebook: {error}. Get it back with: git restore") from error
 
 
 def has_tag(cell: NotebookNode, tag: str) -> bool:
@@ -80,10 +78,12 @@ def with_parameters(notebook: NotebookNode, parameters: dict[str, Any], name: st
     except SyntaxError as error:
         line = (error.text or "").strip()
         raise LectureError(f"the parameters cell of {name} cannot be read: {error.msg}: {line}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # a NUL; nested too deeply
+        raise LectureError(f"the parameters cell of {name} cannot be read as Python: {error}") from error
     unknown = [key for key in parameters if key not in known]
     if unknown:
         has = f"it has {', '.join(known)}" if known else "it has none"
-        raise UsageError(f"{name} has no parameter {', '.join(unknown)}; {has}")
+        raise UsageError(f"{name} has no parameter {', '.join(unknown)[:100]}; {has}")
     from papermill.parameterize import parameterize_notebook
 
     notebook = copy.deepcopy(notebook)
@@ -97,7 +97,7 @@ def execute(notebook: NotebookNode, folder: Path, on_cell: Callable[[], object] 
     """Execute every cell in a fresh kernel of this interpreter, working in `folder`; the outputs go into `notebook`.
 
     on_cell: called after each code cell. A failing cell ends the execution and is described in the outcome.
-    Raises KeyboardInterrupt on Ctrl-C or SIGTERM, after the kernel has gone.
+    Raises KeyboardInterrupt on Ctrl-C or SIGTERM, after the kernel has gone, LectureError where no kernel starts.
     """
     done, current = 0, None
 
@@ -138,6 +138,12 @@ def execute(notebook: NotebookNode, folder: Path, on_cell: Callable[[], object] 
         error = [_cell_line(current), reason]
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    except (NoSuchKernel, OSError) as failure:  # no ipykernel; no folder for the file with the kernel's ports
+        why = system_errors.said(failure) if isinstance(failure, OSError) else str(failure)
+        raise LectureError(
+            f"no kernel starts: {why}. JUPYTER_RUNTIME_DIR names a folder that you may write to; where ipykernel is "
+            "missing: make clean && make course"
+        ) from failure
     return Outcome(notebook, time.perf_counter() - start, done, headline(notebook), error)
 
 

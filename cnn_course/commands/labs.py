@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from cnn_course.errors import SandboxError
+from cnn_course.commands import values
+from cnn_course.errors import SandboxError, SubmissionError
 from cnn_course.files.course_files import repository
 
 HELP = "for students: run a lab's visible tests as the grader will"
@@ -13,8 +13,14 @@ HELP = "for students: run a lab's visible tests as the grader will"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     action = actions.add_parser("check", help="say what passes and what does not")
-    action.add_argument("lab", metavar="LAB", help="such as lab03")
-    action.add_argument("notebook", nargs="?", type=Path, help="your notebook (default: the one in labs/release)")
+    action.add_argument("lab", type=values.words, metavar="LAB", help="such as lab03")
+    action.add_argument(
+        "notebook",
+        nargs="?",
+        type=values.path,
+        metavar="NOTEBOOK",
+        help="your notebook (default: the one in labs/release)",
+    )
     action.set_defaults(call=check)
 
 
@@ -30,7 +36,11 @@ def check(args: argparse.Namespace) -> int:
     from cnn_course.grading.sandbox import bubblewrap
 
     lab = Lab.find(repository() / "labs", args.lab, "release")
-    submission = read(args.notebook or lab.file, lab.master)
+    notebook = args.notebook or lab.file
+    try:
+        submission = read(notebook, lab.master)
+    except SubmissionError as error:  # it names the file alone, as a class sees it
+        raise SubmissionError(f"{notebook}: {error}") from error
     try:
         bubblewrap.check()
         sandboxed = True

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from cnn_course.commands import values
 from cnn_course.errors import UsageError
+from cnn_course.files import system_errors
 from cnn_course.files.course_files import find_lecture, repository
 
 HELP = "open a lecture in JupyterLab"
@@ -18,16 +20,14 @@ HOST = "127.0.0.1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lecture", nargs="?", default="1", metavar="LECTURE", help="2, 02 or 02_conv (default: 01)")
+    parser.add_argument(
+        "lecture", type=values.words, nargs="?", default="1", metavar="LECTURE", help="2, 02 or 02_conv (default: 01)"
+    )
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="print the address only (servers)")
-    parser.add_argument("--port", type=port_number, metavar="N", help="this port (default: 8888 or the next free one)")
+    parser.add_argument(
+        "--port", type=values.whole(1, 65535), metavar="N", help="this port (default: 8888 or the next free one)"
+    )
     parser.set_defaults(call=open_lecture)
-
-
-def port_number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 1 to 65535")
-    return int(text)
 
 
 def open_lecture(args: argparse.Namespace) -> int:
@@ -51,11 +51,18 @@ def without_news(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
     return {**page_config, "disabledExtensions": [*disabled, "@jupyterlab/apputils-extension:announcements"]}
 
 
+def without_traceback(record: logging.LogRecord) -> bool:
+    """JupyterLab goes on without a setting that it cannot read, and says so in one line."""
+    if record.exc_info and "config file" in str(record.msg):
+        record.msg, record.exc_info = f"{record.msg}: {record.exc_info[1]}", None
+    return True
+
+
 def open_jupyterlab(root: Path, lecture: Path, *, browser: bool = True, port: int | None = None) -> int:
     """Serve the folder `root` with JupyterLab, opened on `lecture`, until Ctrl-C; return the exit code.
 
     port: this one and no other; without it, 8888 or the next free one.
-    Raises UsageError where the port is taken.
+    Raises UsageError where the port is taken, or JupyterLab cannot write its own files.
     """
     if port is not None and not port_is_free(port):
         raise UsageError(f"port {port} is taken or not allowed; choose another one, or leave --port out")
@@ -83,7 +90,17 @@ def open_jupyterlab(root: Path, lecture: Path, *, browser: bool = True, port: in
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--ServerApp.allow_root=True")  # containers; the server listens on the loopback only
     logging.disable(logging.WARNING)  # what its extensions say while they load is nothing that a student can use
-    server = LabApp.initialize_server(argv=arguments)
+    for name in ("ServerApp", "LabApp"):
+        logging.getLogger(name).addFilter(without_traceback)
+    try:
+        server = LabApp.initialize_server(argv=arguments)
+    except OSError as error:
+        raise UsageError(
+            f"JupyterLab does not start: {system_errors.said(error)}. It keeps its files in the home folder; another "
+            "one: HOME=/tmp/home cnn-course open"
+        ) from error
+    except SystemExit as stop:
+        raise UsageError("JupyterLab does not start; it says above why") from stop
     for handler in server.log.handlers:
         handler.addFilter(lambda record: record.levelno != logging.CRITICAL)  # its own addresses and good-byes
     server.web_app.settings["page_config_hook"] = without_news

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import shutil
 import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnn_course.arguments.shown import brief
+from cnn_course.commands import values
 from cnn_course.errors import LectureError, UsageError
+from cnn_course.files import system_errors
 from cnn_course.files.course_files import all_lectures, find_lecture, repository
-from cnn_course.files.whole_files import write_whole
+from cnn_course.files.whole_files import check_writable, write_whole
 
 if TYPE_CHECKING:
     from cnn_course.commands.execute_notebook import Outcome
@@ -21,11 +25,15 @@ HELP = "execute lectures and print seconds, cells and headline results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lectures", nargs="*", metavar="LECTURE", help="2, 02 or 02_conv (default: all, in order)")
+    parser.add_argument(
+        "lectures", type=values.words, nargs="*", metavar="LECTURE", help="2, 02 or 02_conv (default: all, in order)"
+    )
     value = "another value for a name in the lecture's parameters cell; repeat it for more names"
-    parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE", help=value)
+    parser.add_argument(
+        "-p", dest="parameters", type=values.words, action="append", default=[], metavar="NAME=VALUE", help=value
+    )
     parser.add_argument("--save", action="store_true", help="store the fresh outputs in the lectures themselves")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="keep the executed copies in this folder")
+    parser.add_argument("--output", type=values.path, metavar="DIR", help="keep the executed copies in this folder")
     parser.set_defaults(call=run)
 
 
@@ -43,10 +51,11 @@ def parse_parameters(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not (equals and name.isidentifier()):
-            raise UsageError(f"-p {setting!r}: write NAME=VALUE, for example -p EPOCHS=3")
+            raise UsageError(f"-p {brief(setting)}: write NAME=VALUE, for example -p EPOCHS=3")
         try:
             parameters[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError, TypeError, RecursionError):  # TypeError: {[1]: 2}, a list as a key
+        # TypeError: {[1]: 2}, a list as a key; MemoryError: brackets nested too deeply
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             parameters[name] = value
     return parameters
 
@@ -67,13 +76,16 @@ def run_lectures(
 
     if save and parameters:
         raise UsageError("--save stores a lecture as everyone gets it, so it does not go with -p; use --output DIR")
-    if output and output.resolve() in {path.parent.resolve() for path in paths}:
+    # os.path, because Path.resolve has no words for a link that leads back to itself
+    if output and os.path.realpath(output) in {os.path.realpath(path.parent) for path in paths}:
         raise UsageError(f"--output {output} holds the lectures themselves; choose another folder, or use --save")
     notebooks = [read_notebook(path) for path in paths]
     if parameters:
         notebooks = [with_parameters(n, parameters, p.stem) for n, p in zip(notebooks, paths, strict=True)]
     if output:
-        output.mkdir(parents=True, exist_ok=True)
+        _check_writable([output / path.name for path in paths], "--output names the folder for copies")
+    if save:
+        _check_writable(paths, "leave --save out, or use --output DIR")
 
     width = max(len(path.stem) for path in paths)
     failures, seconds, cells = [], 0.0, 0
@@ -85,13 +97,13 @@ def run_lectures(
         seconds, cells = seconds + outcome.seconds, cells + outcome.cells
         print(_row(path.stem, outcome, width), flush=True)
         if output:
-            write_whole(output / path.name, stored_text(outcome.notebook).encode())
+            _write(output / path.name, stored_text(outcome.notebook))
         if outcome.error:
             failures.append((path, outcome))
         elif save and path.read_bytes() != before:
             raise LectureError(f"{path.name} was changed while it ran; its fresh outputs are not saved. Run it again.")
         elif save:
-            write_whole(path, stored_text(outcome.notebook).encode())
+            _write(path, stored_text(outcome.notebook))
     if len(paths) > 1:
         print(f"{'all':{width}}  {seconds:7.1f}  {cells:5}", flush=True)
     for path, outcome in failures:
@@ -99,6 +111,28 @@ def run_lectures(
         print(f"\n{path.name} failed{saved} in {outcome.error[0]}", file=sys.stderr)
         print(textwrap.indent("\n".join(outcome.error[1:]), "    "), file=sys.stderr)
     return 1 if failures else 0
+
+
+def _check_writable(files: list[Path], hint: str) -> None:
+    """Before anything runs: a lecture may take minutes, and its copy is then to be written."""
+    for folder in dict.fromkeys(file.parent for file in files):
+        try:
+            check_writable(folder)
+        except OSError as error:
+            raise UsageError(f"cannot write to {folder}: {system_errors.reason(error)} ({hint})") from error
+    for file in files:
+        if os.path.isdir(file):
+            raise UsageError(f"cannot write {file}: it is a folder. Move it away ({hint})")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        write_whole(file, text.encode())
+    except OSError as error:
+        raise LectureError(
+            f"{file.name} ran, and its outputs cannot be written to {file.parent}: {system_errors.reason(error)}. "
+            "What was there before is unchanged."
+        ) from error
 
 
 def _row(name: str, outcome: Outcome, width: int) -> str:

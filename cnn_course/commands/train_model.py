@@ -8,8 +8,8 @@ import argparse
 import dataclasses
 import difflib
 import inspect
+import os
 import shlex
-import tempfile
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -19,9 +19,13 @@ import torch
 from torch import nn
 
 from cnn_course import datasets, runs, trace, train
+from cnn_course.arguments.memory import MOST_BYTES
+from cnn_course.arguments.shown import brief
 from cnn_course.augment import Augment
 from cnn_course.datasets import Dataset, Split
-from cnn_course.errors import CheckpointError, UsageError
+from cnn_course.errors import CheckpointError, RunError, UsageError
+from cnn_course.files import system_errors
+from cnn_course.files.whole_files import MOST_NAME, check_writable
 from cnn_course.models.normalise import Normalise
 from cnn_course.models.shell_names import shell_names
 from cnn_course.training import distributed
@@ -39,16 +43,17 @@ def train_model(args: argparse.Namespace) -> int:
     first = group.rank == 0
     say = print if first else lambda *_, **__: None
     if args.model not in shell_names():
-        raise UsageError(f"there is no model {args.model!r}. {_suggestion(args.model)}")
+        raise UsageError(f"there is no model {brief(args.model)}. {_suggestion(args.model)}")
     data = load_data(args.data, args.size, args.images)
-    if args.title:
+    _check_augment(config, data)
+    if args.title is not None:
         data = dataclasses.replace(data, title=args.title)
-    name = args.name or f"{args.model}-{data.name}{args.size or ''}-s{config.seed}"
+    name = args.name if args.name is not None else f"{args.model}-{data.name}{args.size or ''}-s{config.seed}"
     checkpoint = args.output / f"{name}.checkpoint"
     if first:
         _check_output(args.output, name, args.overwrite)
         if args.fresh:
-            checkpoint.unlink(missing_ok=True)
+            _remove(checkpoint)
     torch.manual_seed(config.seed)
     model, costs = build(args.model, data, width=args.width, dropout=args.dropout)
     say(_screen(args, config, data, costs, name, group.world_size), flush=True)
@@ -58,6 +63,8 @@ def train_model(args: argparse.Namespace) -> int:
     try:
         history = train.fit(model, data.train, config, val=data.val, checkpoint=checkpoint)
     except CheckpointError as error:
+        if isinstance(error.__cause__, OSError):  # it cannot be read or written: to begin anew would not help
+            raise
         raise UsageError(f"{error} (--fresh begins anew.)") from error
     except RuntimeError as error:
         said = str(error).partition("\n")[0]
@@ -95,8 +102,13 @@ def train_model(args: argparse.Namespace) -> int:
         "test_accuracy": right,
         "test_errors": errors,
     }
-    _write(name, history, config, about, args, model)
-    checkpoint.unlink(missing_ok=True)
+    try:
+        _write(name, history, config, about, args, model)
+    except RunError as error:
+        raise RunError(
+            f"{error} The whole training is kept in {checkpoint}: the same command goes on from there."
+        ) from error
+    _remove(checkpoint)
     return 0
 
 
@@ -155,15 +167,23 @@ def build(
     padding = 2 if name == "lenet5" and shape[1:] == (28, 28) else 0
     seen = (shape[0], shape[1] + 2 * padding, shape[2] + 2 * padding)
     written = "x".join(map(str, shape))
+    arguments = {key: facts[key] for key in takes if key in facts} | chosen
     try:
-        network = make(**{key: facts[key] for key in takes if key in facts} | chosen).eval()
+        with torch.device("meta"):  # the sizes without the memory
+            numbers = sum(p.numel() for p in make(**arguments).parameters())
+        if numbers * 4 > MOST_BYTES:
+            raise UsageError(
+                f"{name} would have {numbers:,} parameters, {numbers * 4 / 2**30:,.0f} GiB, with --width {width} for "
+                f"images of {written}. At most {MOST_BYTES // 2**30} GiB are allowed: choose a smaller one"
+            )
+        network = make(**arguments).eval()
         channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), shape[0])
         if channels != shape[0]:
             raise UsageError(f"{name} is for images with {channels} channels; those of {data.name} are {written}")
         with torch.inference_mode():
             logits = network(torch.zeros(1, *seen))
-    except (RuntimeError, ValueError) as error:
-        said = str(error).splitlines()[0]
+    except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
+        said = (str(error) or "not enough memory").splitlines()[0]
         raise UsageError(f"{name} cannot be built for images of {written}: {said}") from error
     if logits.shape[1] < len(data.classes):
         raise UsageError(f"{name} tells {logits.shape[1]} classes apart; {data.name} has {len(data.classes)}")
@@ -183,26 +203,61 @@ def _macs(network: nn.Module, shape: tuple[int, ...]) -> int | None:
 
 def _check_output(folder: Path, name: str, overwrite: bool) -> None:
     """Before anything is trained: can the results be written, and would they replace others?"""
-    if not name or name != Path(name).name:
-        raise UsageError(f"--name must be a plain name, without a folder, got {name!r}; --output names the folder")
+    if name in ("", ".", "..") or name != Path(name).name or not name.isprintable():
+        raise UsageError(f"--name must be a plain name, without a folder, got {brief(name)}; --output names the folder")
+    most = MOST_NAME - len(".safetensors")
+    if len(os.fsencode(name)) > most:
+        raise UsageError(f"--name must have at most {most} bytes, got {len(os.fsencode(name))}: {brief(name)}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        check_writable(folder)
+        there = [path for ending in ("csv", "json", "safetensors") if (path := folder / f"{name}.{ending}").exists()]
     except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}. Name another folder with --output") from error
-    there = [path for ending in ("csv", "json", "safetensors") if (path := folder / f"{name}.{ending}").exists()]
-    if there and not overwrite:
+        why = system_errors.reason(error)
+        raise UsageError(f"cannot write to {folder}: {why}. Name another folder with --output") from error
+    if folders := [path for path in there if path.is_dir()]:
+        raise UsageError(f"{folders[0]} is a folder, where a file is to be written: choose another --name")
+    # The .json is written last: without it, and with a checkpoint, the last run had trained and found no room.
+    unfinished = (folder / f"{name}.checkpoint").exists() and not (folder / f"{name}.json").exists()
+    if there and not overwrite and not unfinished:
         raise UsageError(f"{there[0]} is there already: choose another --name, or --overwrite it")
+
+
+def _remove(checkpoint: Path) -> None:
+    try:
+        checkpoint.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"the checkpoint {checkpoint} cannot be removed: {system_errors.reason(error)}") from error
+
+
+def _check_augment(config: TrainConfig, data: Dataset) -> None:
+    """Tried on one image: what is too much for these images is said before the first epoch."""
+    if not isinstance(config.augment, Augment):
+        return
+    shape = data.train.images.shape[1:]
+    for option in ("crop", "cutout"):
+        pixels = getattr(config.augment, option)
+        if pixels >= min(shape[1:]):
+            raise UsageError(
+                f"--{option} must be smaller than the images, which are {shape[1]}x{shape[2]}: at most "
+                f"{min(shape[1:]) - 1}, got {brief(pixels)}"
+            )
+    try:
+        config.augment(torch.zeros(1, *shape, dtype=torch.uint8), torch.Generator())
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _write(
     name: str, history: History, config: TrainConfig, about: dict, args: argparse.Namespace, model: nn.Module
 ) -> None:
-    written = [runs.record(name, history, config, about, args.output)]
-    if args.weights:
+    written = [args.output / f"{name}.csv", args.output / f"{name}.json"]
+    if args.weights:  # first: what is there beside a .json is whole
         short = {key: str(about[key]) for key in ("model", "data", "seed", "test_accuracy", "command")}
+        # A folder's name may be no UTF-8, and the header of the weights is.
+        short = {key: text.encode(errors="backslashreplace").decode() for key, text in short.items()}
         written.append(runs.save_weights(name, model, short, args.output))
-    print("written:", ", ".join(map(str, [args.output / f"{name}.csv", *written])))
+    runs.record(name, history, config, about, args.output)
+    print("written:", ", ".join(map(str, written)))
 
 
 def _counts(data: Dataset) -> dict:

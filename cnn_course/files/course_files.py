@@ -1,5 +1,6 @@
 """Where the lectures are: find the clone, list its lectures, turn `2` or `02_conv` into a file."""
 
+import os
 from pathlib import Path
 
 from cnn_course.errors import LectureError, UsageError
@@ -10,11 +11,23 @@ def repository() -> Path:
 
     Raises LectureError outside a clone: the lectures are not part of the installed package.
     """
-    here = Path.cwd()
-    for folder in (Path(__file__).resolve().parents[2], here, *here.parents):
-        if (folder / "lectures").is_dir() and (folder / "cnn_course").is_dir():
+    own = Path(__file__).resolve().parents[2]
+    if _is_clone(own):
+        return own
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise LectureError(
+            "no lectures here: the current folder is gone. Change into a clone of the course."
+        ) from error
+    for folder in (here, *here.parents):
+        if _is_clone(folder):
             return folder
     raise LectureError(f"no lectures here: {here} is not inside a clone of the course. Change into the clone first.")
+
+
+def _is_clone(folder: Path) -> bool:
+    return os.path.isdir(folder / "lectures") and os.path.isdir(folder / "cnn_course")
 
 
 def all_lectures(root: Path) -> list[Path]:
@@ -31,11 +44,18 @@ def find_lecture(name: str, root: Path) -> Path:
     if not lectures:
         raise LectureError(f"there is no lecture in {root / 'lectures'}. Is the clone complete? Try: git status")
     stem = Path(name).name.removesuffix(".ipynb")
+    if len(Path(name).parts) > 1 and not _lies_in(Path(name).parent, root):
+        raise UsageError(f"{name[:60]!r} is not a lecture: the lectures lie in {root / 'lectures'}")
     if stem.isascii() and stem.isdigit():
-        found = [path for path in lectures if int(path.name[:2]) == int(stem)]
+        found = [path for path in lectures if path.name[:2] == stem.lstrip("0").zfill(2)]
     else:
         found = [path for path in lectures if stem and (path.stem.startswith(stem) or path.stem[3:].startswith(stem))]
     if len(found) == 1:
         return found[0]
     what = "names several lectures" if found else "is not a lecture"
-    raise UsageError(f"{name!r} {what}. Choose one of: {', '.join(path.stem for path in found or lectures)}")
+    raise UsageError(f"{name[:60]!r} {what}. Choose one of: {', '.join(path.stem for path in found or lectures)}")
+
+
+def _lies_in(folder: Path, root: Path) -> bool:
+    """Whether the folder that stands before a lecture's name is the lectures' own, seen from here or from the clone."""
+    return any(os.path.realpath(start / folder) == os.path.realpath(root / "lectures") for start in (Path(), root))

@@ -1,27 +1,51 @@
 """Write a file whole or not at all."""
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
+
+MOST_NAME = 240  # bytes of a file's name: while it is written it has 15 more, and 255 are allowed
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError if no file can be written to `folder`, which is made first if it is not there.
+
+    Asked before long work whose result goes there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as trial:
+        trial.write(bytes(4096))  # a full disk often has room for a name
+        trial.flush()
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Put `data` at `path` so that a reader, a crash or a full disk never sees half a file; the folder must exist.
 
     An existing file keeps its permissions, a new one can be read by everyone (a class shares its folders).
-    Raises OSError and then leaves what was there.
+    Raises OSError, with the name of the file, and then leaves what was there.
     """
-    mode = path.stat().st_mode if path.exists() else 0o644
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(part, mode)
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
+        mode = path.stat().st_mode if path.exists() else stat.S_IFREG | 0o644
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):  # /dev/stdout would be replaced by the file, for everybody
+            raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(part, stat.S_IMODE(mode))
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+    except OSError as error:  # a full disk tells no name, and a part file's would help nobody
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
         raise

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 
 from cnn_course.errors import GradeError
+from cnn_course.files import notebook_files, system_errors
 
+_RESTORE = "Get the file back with git restore, or mend it"
 TEXT_STUB = "Write your answer here."  # what a released lab has in place of an answer in words
 
 
@@ -32,17 +36,24 @@ class Lab:
 
     @classmethod
     def find(cls, course: Path, name: str, part: str = "source") -> Lab:
-        """The one lab whose name begins with `name`, such as lab01. Raises GradeError, with the list, for none or more.
+        """The one lab whose name begins with `name`, such as lab01. Raises GradeError, with the list, for none or more,
+        and where the folder cannot be read.
 
         part: "source" (the masters) or "release" (what students get, with the visible tests only).
         """
-        course = Path(course).resolve()
+        course = Path(os.path.realpath(course))
         place = course / part
-        labs = sorted(p.name for p in place.iterdir() if (p / f"{p.name}.ipynb").is_file()) if place.is_dir() else []
+        try:
+            # os.path, which says no to a folder that it may not look into: one locked lab leaves the others.
+            labs = sorted(p for p in os.listdir(place) if os.path.isfile(place / p / f"{p}.ipynb"))
+        except FileNotFoundError:
+            labs = []
+        except OSError as error:
+            raise GradeError(f"the labs cannot be listed: {system_errors.said(error)}") from error
         found = [lab for lab in labs if lab == name] or [lab for lab in labs if lab.startswith(name)]
         if len(found) != 1:
             known = f"choose one of {', '.join(labs)}" if labs else f"{place} holds no labs"
-            raise GradeError(f"{name!r} is {'more than one lab' if found else 'no lab'}: {known}.")
+            raise GradeError(f"{name[:60]!r} is {'more than one lab' if found else 'no lab'}: {known}.")
         return cls(course, found[0], part)
 
     @property
@@ -56,11 +67,18 @@ class Lab:
 
     @functools.cached_property
     def master(self) -> nbformat.NotebookNode:
-        """The master's cells. Raises GradeError where the file cannot be read."""
+        """The master's cells. Raises GradeError where the file cannot be read, or a cell cannot be graded with."""
         try:
-            return nbformat.read(self.file, as_version=4)
-        except (OSError, ValueError, nbformat.ValidationError) as error:
-            raise GradeError(f"{self.file} cannot be read as a notebook: {error}") from error
+            master = notebook_files.read_notebook(self.file)
+        except ValueError as error:
+            raise GradeError(f"{self.file} cannot be read as a notebook: {error}. {_RESTORE}") from error
+        for number, cell in enumerate(master.cells, 1):
+            if wrong := _fault_of(cell):
+                raise GradeError(f"cell {number} of {self.file} {wrong}. {_RESTORE}")
+        names = [settings(cell)["grade_id"] for cell in master.cells if is_graded(cell) or is_solution(cell)]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise GradeError(f"two cells of {self.file} are called {twice[0]!r}. {_RESTORE}")
+        return master
 
     @property
     def submitted(self) -> Path:
@@ -76,6 +94,27 @@ class Lab:
     @property
     def report(self) -> Path:
         return self.course / "reports" / f"{self.name}.html"
+
+
+def _fault_of(cell: nbformat.NotebookNode) -> str:
+    """What is wrong with a cell of a master, "" for nothing."""
+    own = cell.metadata.get("nbgrader", {})
+    if not isinstance(own, dict):
+        return "has nbgrader settings that are none"
+    name = own.get("grade_id")
+    if (is_graded(cell) or is_solution(cell)) and not (isinstance(name, str) and name):
+        return "has no grade_id"
+    points = own.get("points")
+    if is_graded(cell) and not (
+        isinstance(points, int | float) and not isinstance(points, bool) and math.isfinite(points) and points >= 0
+    ):
+        return f"({name}) must have points, a number of 0 or more, not {points!r}"
+    if cell.cell_type == "code":
+        try:
+            ast.parse(cell.source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return f"is no Python: {str(error) or type(error).__name__}"
+    return ""
 
 
 def settings(cell: nbformat.NotebookNode) -> dict:

@@ -39,8 +39,13 @@ def on_cluster(
     """
     try:
         client = Client(address, timeout=5)
-    except OSError as error:
-        raise GradeError(f"there is no Dask scheduler at {address}; start one with: dask scheduler") from error
+    except (
+        Exception
+    ) as error:  # nobody there, a name that is no address, an unknown protocol: Dask has a class for each
+        raise GradeError(
+            f"there is no Dask scheduler at {address}; start one with: dask scheduler. It says its address, "
+            "such as tcp://192.168.0.1:8786"
+        ) from error
     with client:
         run = f"cnn-course-{uuid.uuid4().hex}"
         client.register_plugin(_Judges(make, seconds), name=run)

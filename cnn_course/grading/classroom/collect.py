@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import nbformat
 
 from cnn_course.errors import CollectError, SubmissionError
+from cnn_course.files import system_errors
 from cnn_course.grading.judging.submission import LARGEST_FILE, Submission, parse, read, shown
 from cnn_course.grading.lab import Lab
 
@@ -72,16 +73,32 @@ def collect(lab: Lab, place: Path | None = None, pattern: str = PATTERN) -> list
 
     place: None for its course's submitted/STUDENT/LAB/; else a folder or zip file of a learning platform, in which
     every notebook is a submission and `pattern`, matched at the beginning of its path, says whose.
-    Raises CollectError if there is nothing, or if notebooks in two places have the same student.
+    Raises CollectError if there is nothing, if notebooks in two places have the same student, or for a pattern that is
+    none.
     """
+    try:
+        named = re.compile(pattern).groupindex
+    except (re.error, RecursionError, OverflowError) as error:
+        raise CollectError(f"--student-pattern {pattern[:200]!r} is no regular expression: {error}") from error
+    if "student" not in named:
+        raise CollectError(f"--student-pattern {pattern[:200]!r} has no group (?P<student>...), which says whose it is")
     if place is None:
         place = lab.submitted
         found = _nbgrader(place, lab)
     else:
         place = Path(place)
-        if place.is_dir():
+        try:
+            mode = place.stat().st_mode
+            if stat.S_ISDIR(mode):
+                os.listdir(place)  # what follows takes a locked folder for an empty one
+            elif stat.S_ISREG(mode):
+                place.open("rb").close()
+        except OSError as error:
+            why = system_errors.reason(error)
+            raise CollectError(f"{place} is neither a folder nor a zip file that can be read: {why}.") from error
+        if stat.S_ISDIR(mode):
             files = _files_in(place)
-        elif zipfile.is_zipfile(place):
+        elif stat.S_ISREG(mode) and zipfile.is_zipfile(place):
             files = _members_of(place)
         else:
             raise CollectError(f"{place} is neither a folder nor a zip file.")
@@ -92,10 +109,14 @@ def collect(lab: Lab, place: Path | None = None, pattern: str = PATTERN) -> list
 
 
 def _nbgrader(folder: Path, lab: Lab) -> list[HandedIn]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise CollectError(f"{folder} is missing: it holds STUDENT/{lab.name}/{lab.file_name} for each student.")
+    try:
+        students = sorted(folder.iterdir())
+    except OSError as error:
+        raise CollectError(f"the submissions cannot be read: {system_errors.said(error)}.") from error
     found = []
-    for student in sorted(folder.iterdir()):
+    for student in students:
         if student.name.startswith("."):
             continue
         place, name = student / lab.name, _clean(student.name)
@@ -189,7 +210,8 @@ def _hidden(parts: tuple[str, ...]) -> bool:
 def _student(path: str, pattern: str) -> str:
     path = "/".join(part for part in PurePosixPath(path).parts if part.strip("./"))
     match = re.match(pattern, path)
-    name = match["student"] if match else path.partition("/")[0]
+    # A group that took part in no match has no text.
+    name = (match and match["student"]) or path.partition("/")[0]
     name = re.sub(r"[^\w.@ +-]", "_", name.removesuffix(".ipynb")).strip(". ")
     while len(name.encode()) > 200:  # a file's name has at most 255 bytes
         name = name[:-1]

@@ -22,13 +22,14 @@ import nbformat
 from tqdm import tqdm
 
 from cnn_course.errors import GradeError
+from cnn_course.files import system_errors
 from cnn_course.files.whole_files import write_whole
 from cnn_course.grading.classroom import collect, feedback
 from cnn_course.grading.classroom.gradebook import Marks, marks_of
 from cnn_course.grading.classroom.graded_notebook import graded_notebook
 from cnn_course.grading.classroom.pool import Pool
 from cnn_course.grading.classroom.results import Results
-from cnn_course.grading.judging.judge import SUBMISSION_SECONDS, CellGrade, Grade, Judge
+from cnn_course.grading.judging.judge import SUBMISSION_SECONDS, CellGrade, Grade, Judge, longest
 from cnn_course.grading.judging.submission import Submission
 from cnn_course.grading.lab import Lab, is_graded, settings
 from cnn_course.grading.sandbox import bubblewrap, cold_host
@@ -86,7 +87,7 @@ def grade_class(
             slow = "The kernel refuses namespaces within a sandbox: each submission gets one of its own, which is slow."
             print(slow, file=sys.stderr)
         judge = functools.partial(Judge, lab, seed=seed, seconds=seconds, sandboxed=sandboxed)
-        judged = _judged(judge, waiting, workers, seconds + 120, scheduler)
+        judged = _judged(judge, waiting, workers, longest(seconds), scheduler)
         title, watched = lab.name, sys.stderr.isatty()
         for submission, grade in tqdm(judged, title, len(waiting), unit="submission", disable=not watched):
             if isinstance(grade, Grade):
@@ -122,12 +123,18 @@ class _Papers:
     def write(self, submission: Submission, grade: Grade) -> None:
         """Store one result; grade.json comes last, so that an interrupted write is done again."""
         folder = self.lab.autograded(submission.student)
-        folder.mkdir(parents=True, exist_ok=True)
-        notebook = graded_notebook(self.lab.master, submission, grade)
-        write_whole(folder / self.lab.file_name, nbformat.writes(notebook).encode())
-        self.marks.save(submission, grade, self.results.changed(submission))
-        self.write_feedback(submission, grade)
-        self.results.save(submission, grade, self.seed)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            notebook = graded_notebook(self.lab.master, submission, grade)
+            write_whole(folder / self.lab.file_name, nbformat.writes(notebook).encode())
+            self.marks.save(submission, grade, self.results.changed(submission))
+            self.write_feedback(submission, grade)
+            self.results.save(submission, grade, self.seed)
+        except OSError as error:
+            raise GradeError(
+                f"the result of {submission.student} cannot be written: {system_errors.said(error)}. What was graded "
+                "before it is stored; the same command goes on from there."
+            ) from error
 
     def write_feedback(self, submission: Submission, grade: Grade) -> None:
         file = self.lab.feedback(submission.student)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import logging
 import os
 import sysconfig
 import warnings
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning
+from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning, SQLAlchemyError
+from tornado.log import app_log
 
 from cnn_course.errors import GradebookError, UsageError
+from cnn_course.files import system_errors
 from cnn_course.files.whole_files import write_whole
 from cnn_course.grading.judging.judge import Grade
 from cnn_course.grading.judging.submission import Submission
@@ -25,6 +29,17 @@ from cnn_course.grading.lab import Lab, is_graded, is_solution, settings
 if TYPE_CHECKING:
     from nbgrader.api import Gradebook
 
+_ADVICE = {
+    "readonly": "you may not write to that file or its folder (ls -l shows whose it is).",
+    "disk is full": "make room and run the same command again.",
+    "disk I/O": "is the disk full? Make room and run the same command again.",
+    "locked": "another program writes to it: wait until that has ended.",
+    "unable to open": "check the path, and that you may write to its folder.",
+    "no such table": "the file is not a gradebook of nbgrader: name another one with --db.",
+    "no such column": "it is of another version of nbgrader: nbgrader db upgrade.",
+    "not a database": "the file is damaged or something else: put a copy in its place, or name another one with --db.",
+    "malformed": "the file is damaged: put a copy in its place that is good.",
+}
 _ADDRESSES = "postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////PATH/gradebook.db"
 COLUMNS = ("student", "first_name", "last_name", "email", "score", "max_score", "needs_manual_grade", "late_seconds")
 
@@ -41,22 +56,76 @@ def opened(url: str) -> Iterator[Gradebook]:
     scripts = sysconfig.get_path("scripts")
     if scripts not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([scripts, os.environ.get("PATH", "")])
-    from nbgrader.api import Gradebook
+    from nbgrader.api import Gradebook, InvalidEntry
 
     try:
-        address = make_url(url).render_as_string(hide_password=True)
+        parts = make_url(url)
+        address = parts.render_as_string(hide_password=True)
+    except (ArgumentError, ValueError) as error:  # the second: a port that is no number
+        raise GradebookError(f"{url[:200]!r} is no address of a database: write {_ADDRESSES}.") from error
+    if parts.drivername.startswith("sqlite") and parts.database in (None, "", ":memory:"):
+        raise GradebookError(f"{address} is in the memory, where it would be lost: write {_ADDRESSES}.")
+    try:
+        _check_gradebook(url, address)
         book = Gradebook(url, course_id="cnn-course")
     except ArgumentError as error:
-        raise GradebookError(f"{url!r} is no address of a database: write {_ADDRESSES}.") from error
+        raise GradebookError(f"{address} is no address of a database: write {_ADDRESSES}.") from error
     except ModuleNotFoundError as error:
         more = "pip install -e '.[postgres]'" if url.startswith("postgresql") else f"write {_ADDRESSES}"
         raise GradebookError(f"the gradebook at {address} needs {error.name}: {more}.") from error
-    except DBAPIError as error:
+    except (SQLAlchemyError, InvalidEntry, UnicodeError) as error:
+        raise GradebookError(f"the gradebook at {address} does not open: {_said(error)}") from error
+    try:
+        with book, _without_tracebacks():
+            yield book
+    except (SQLAlchemyError, InvalidEntry) as error:
+        raise GradebookError(f"the gradebook at {address} cannot be read or written: {_said(error)}") from error
+
+
+def _check_gradebook(url: str, address: str) -> None:
+    """nbgrader would add its tables to any database."""
+    engine = create_engine(url)
+    try:
+        tables = inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+    if tables and "assignment" not in tables:
         raise GradebookError(
-            f"the gradebook at {address} does not open: {' '.join(str(error.orig).split())}"
-        ) from error
-    with book:
-        yield book
+            f"{address} is a database of something else, with the tables {', '.join(tables)[:100]}: name another one"
+        )
+
+
+def _said(error: Exception) -> str:
+    """What the database said, in one line, and what to do where that is known."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    text = " ".join(str(cause).split()).partition(" [SQL")[0][:300].strip("()'\". ")
+    for sign, advice in _ADVICE.items():
+        if sign in text:
+            return f"{text}: {advice}"
+    return f"{text}."
+
+
+@contextlib.contextmanager
+def _without_tracebacks() -> Iterator[None]:
+    """nbgrader prints one for each statement that the database refuses, and then raises an error that says the same."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return record.exc_info is None
+
+    app_log.addFilter(keep)
+    try:
+        yield
+    finally:
+        app_log.removeFilter(keep)
+
+
+def heads(columns: Sequence[str]) -> list[tuple[str, str]]:
+    """Of each column of an export its head and its name in COLUMNS. Raises UsageError for another name."""
+    pairs = [(head, column) for head, _, column in (word.rpartition("=") for word in columns)]
+    unknown = [column for _, column in pairs if column not in COLUMNS]
+    if unknown:
+        raise UsageError(f"columns must be chosen from {', '.join(COLUMNS)}, not {unknown[0][:60]!r}")
+    return pairs
 
 
 class Marks:
@@ -114,19 +183,20 @@ class Marks:
         """Write a CSV file for a learning platform, in one step; returns the number of students.
 
         columns: from COLUMNS, in that order; "Name=column" gives the head that the platform wants. A text that a
-        spreadsheet would take for a formula is written with a leading apostrophe. Raises UsageError for another column.
+        spreadsheet would take for a formula is written with a leading apostrophe. Raises UsageError for another column,
+        GradebookError where the file cannot be written.
         """
-        pairs = [(head, column) for head, _, column in (word.rpartition("=") for word in columns)]
-        unknown = [column for _, column in pairs if column not in COLUMNS]
-        if unknown:
-            raise UsageError(f"unknown column {unknown[0]!r}; choose from {', '.join(COLUMNS)}")
+        pairs = heads(columns)
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow([head or column for head, column in pairs])
         table = self.rows()
         for row in table:
             writer.writerow([_plain(row[column]) for _, column in pairs])
-        write_whole(file, text.getvalue().encode())
+        try:
+            write_whole(file, text.getvalue().encode())
+        except OSError as error:
+            raise GradebookError(f"the export cannot be written: {system_errors.said(error)}") from error
         return len(table)
 
 

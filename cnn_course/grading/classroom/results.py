@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from cnn_course.arguments.integers import integer
+from cnn_course.errors import GradeError
+from cnn_course.files import system_errors
 from cnn_course.files.whole_files import write_whole
 from cnn_course.grading.judging.judge import CellGrade, Grade
 from cnn_course.grading.judging.submission import Submission
@@ -27,6 +31,18 @@ class Result:
     sources: dict[str, str]
 
 
+def _cell(name: str, points: float | None, most: float, message: str, lines: list[str]) -> CellGrade:
+    """A cell of a grade.json. Raises TypeError or ValueError for a damaged one."""
+    _texts([name, message, *lines])
+    return CellGrade(name, None if points is None else float(points), float(most), message, lines)
+
+
+def _texts(found: list[str]) -> list[str]:
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise TypeError("no list of texts")
+    return found
+
+
 class Results:
     """All stored results of one lab."""
 
@@ -34,13 +50,15 @@ class Results:
         self.lab = lab
 
     def load(self, student: str) -> Result | None:
-        """The stored result of one submission; None if there is none."""
+        """The stored result of one submission; None if there is none that can be read: then it is graded again."""
         try:
-            found = json.loads((self.lab.autograded(student) / "grade.json").read_text())
-        except (OSError, ValueError):
+            found = json.loads((self.lab.autograded(student) / "grade.json").read_text(encoding="utf-8"))
+            grade = Grade([_cell(**cell) for cell in found["cells"]], _texts(found["notes"]), float(found["seconds"]))
+            sources = found["sources"]
+            _texts(list(sources.values()))
+            return Result(grade, int(found["seed"]), str(found["fingerprint"]), sources)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # a damaged file, not ours
             return None
-        grade = Grade([CellGrade(**cell) for cell in found["cells"]], found["notes"], found["seconds"])
-        return Result(grade, found["seed"], found["fingerprint"], found["sources"])
 
     def all(self) -> dict[str, Result]:
         """By student, sorted."""
@@ -68,16 +86,29 @@ class Results:
         write_whole(folder / "grade.json", json.dumps(stored, indent=1).encode())
 
     def seed(self, wanted: int | None) -> int:
-        """The seed of the hidden inputs: `wanted`, else the one of the first run, else a new one; written down."""
+        """The seed of the hidden inputs: `wanted`, else the one of the first run, else a new one; written down.
+
+        Raises GradeError where the first run's cannot be read: another one would grade the whole class anew.
+        """
         file = self.lab.course / "autograded" / f".{self.lab.name}.json"
-        if wanted is None and file.is_file():
-            return json.loads(file.read_text())["seed"]
+        if wanted is None and os.path.lexists(file):
+            try:
+                return integer("seed", json.loads(file.read_text(encoding="utf-8"))["seed"], least=0)
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                raise GradeError(
+                    f"{file}, which holds the seed of the hidden inputs, cannot be read. Give the seed with --seed: "
+                    f"it stands in each autograded/STUDENT/{self.lab.name}/grade.json, too."
+                ) from error
         seed = secrets.randbits(32) if wanted is None else wanted
-        file.parent.mkdir(exist_ok=True)
-        write_whole(file, json.dumps({"seed": seed}).encode())
+        try:
+            file.parent.mkdir(exist_ok=True)
+            write_whole(file, json.dumps({"seed": seed}).encode())
+        except OSError as error:
+            raise GradeError(f"results cannot be written: {system_errors.said(error)}. Nothing was graded.") from error
         return seed
 
     def fingerprint(self, submission: Submission, seed: int) -> str:
-        """What decides a grade: the master, the answers, the seed."""
-        text = json.dumps([submission.answers, submission.notes, submission.problem, seed], sort_keys=True)
+        """What decides a grade: the master, the answers and what stands beside them, the seed."""
+        read = [submission.answers, submission.own, submission.order, submission.notes, submission.problem]
+        text = json.dumps([*read, seed], sort_keys=True)
         return hashlib.sha256(self.lab.file.read_bytes() + text.encode()).hexdigest()

@@ -123,8 +123,7 @@ def grade(
     """
     start = time.monotonic()
     functions = functions_of(master)
-    answers = {name: submission.answers.get(name, "") for name in functions}
-    student = Student(host, setup_of(master), answers, functions, seconds)
+    student = Student(host, setup_of(master), submission.code([*functions]), functions, seconds)
     names: dict[str, object] = {"__name__": "__main__"}
     grades = []
     try:

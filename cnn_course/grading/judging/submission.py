@@ -1,14 +1,16 @@
-"""What a student handed in, read as input: the text of the solution cells, and nothing else.
+"""What a student handed in, read as input: the text of the solution cells and of code cells of the student's own.
 
-Points, tests, order, tags, kernels and metadata come from the master. Whatever is odd about the file becomes a note,
-or, if no answer can be taken from it, a SubmissionError that says why; it is never executed, rendered or followed.
+Points, tests, tags, kernels and metadata come from the master. Whatever is odd about the file becomes a note, or, if no
+answer can be taken from it, a SubmissionError that says why; it is never executed, rendered or followed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +18,13 @@ from pathlib import Path
 import nbformat
 
 from cnn_course.errors import SubmissionError
-from cnn_course.grading.lab import is_solution, settings
+from cnn_course.files import system_errors
+from cnn_course.grading.lab import functions_of, is_graded, is_setup, is_solution, settings
 from cnn_course.grading.sandbox.wire import clean
 
 LARGEST_FILE = 20 << 20
 LARGEST_CELL = 200_000
+_DEFINED = re.compile(r"^\s*(?:>>> )?(?:def|class)\s+(\w+)", re.MULTILINE)
 
 
 @dataclass
@@ -29,6 +33,8 @@ class Submission:
 
     answers: the text of each solution cell, by grade_id, in the master's order. notes: what was odd.
     problem: why no answer could be taken, else "". time: when it was handed in, where that was written down.
+    own: the code cells that are the student's own, by "cell 7", their number in the notebook. order: the names of all
+    code, in the notebook's order; the master's where it is empty.
     """
 
     answers: dict[str, str]
@@ -36,6 +42,14 @@ class Submission:
     notes: list[str] = field(default_factory=list)
     problem: str = ""
     time: datetime | None = None
+    own: dict[str, str] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+
+    def code(self, names: Sequence[str]) -> dict[str, str]:
+        """The text of the cells with these grade_ids and of the student's own, in the notebook's order."""
+        order = [name for name in self.order if name in names or name in self.own]
+        order += [name for name in names if name not in order]
+        return {name: self.own.get(name, self.answers.get(name, "")) for name in order}
 
 
 def read(path: Path, master: nbformat.NotebookNode) -> Submission:
@@ -44,7 +58,11 @@ def read(path: Path, master: nbformat.NotebookNode) -> Submission:
         # Opened once, without following a link, so that what was checked is what is read.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        what = "is a link; hand in the file itself" if path.is_symlink() else f"cannot be opened: {error.strerror}"
+        what = (
+            "is a link; hand in the file itself"
+            if path.is_symlink()
+            else f"cannot be opened: {system_errors.reason(error)}"
+        )
         raise SubmissionError(f"{shown(path.name)} {what}.") from error
     try:
         about = os.fstat(fd)
@@ -58,7 +76,7 @@ def read(path: Path, master: nbformat.NotebookNode) -> Submission:
         with os.fdopen(fd, "rb", closefd=False) as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise SubmissionError(f"{shown(path.name)} cannot be read: {error.strerror}.") from error
+        raise SubmissionError(f"{shown(path.name)} cannot be read: {system_errors.reason(error)}.") from error
     finally:
         os.close(fd)
     return parse(data, master)
@@ -75,23 +93,43 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
         raise SubmissionError("The file is not a notebook of format 4: it has no list of cells.")
     wanted = {settings(cell)["grade_id"]: cell for cell in master.cells if is_solution(cell)}
     by_id = {cell.id: name for name, cell in wanted.items()}
-    found: dict[str, str] = {}
-    notes = []
-    for cell in cells:
-        name = _name(cell, wanted, by_id)
+    places = [(number, cell, _name(cell, wanted, by_id)) for number, cell in enumerate(cells, 1)]
+    missing = wanted.keys() - {name for _, _, name in places}
+    lost = {function: name for name in missing for function in functions_of(master).get(name, [])}
+    given = {(cell.id, cell.source) for cell in master.cells} | {("", cell.source) for cell in master.cells}
+    fixed = {cell.id for cell in master.cells if cell.cell_type != "code" or is_graded(cell) or is_setup(cell)}
+    answers: dict[str, str] = {}
+    own: dict[str, str] = {}
+    order, notes = [], []
+    for number, cell, name in places:
+        text = _text(cell) if isinstance(cell, dict) else ""
+        is_code = isinstance(cell, dict) and cell.get("cell_type") == "code"
+        if name is None and is_code:  # the cell has lost its names, and still defines what is asked for
+            name = next((lost[found] for found in _DEFINED.findall(text) if found in lost), None)
         if name is None:
-            continue
-        text = _text(cell)
-        if name in found:
-            if text != found[name]:
-                notes.append(f"{name} is there more than once; the first one counts.")
-        elif len(text) > LARGEST_CELL:
+            identity = cell.get("id") if is_code else None
+            if not is_code or identity in fixed or (identity, text) in given or ("", text) in given or not text.strip():
+                continue
+            name = f"cell {number}"
+            if sum(map(len, own.values())) + len(text) > LARGEST_CELL:
+                notes.append(f"Of cells of your own, {LARGEST_CELL:,} characters are read; {name} is too much.")
+                continue
+            own[name] = text
+        elif len(text) + len(answers.get(name, "")) > LARGEST_CELL:
             notes.append(f"{name} has {len(text):,} characters; {LARGEST_CELL:,} are allowed. It was not graded.")
-            found[name] = ""
-        else:
-            found[name] = text
-    notes += [f"{name} is missing." for name in wanted if name not in found]
-    return Submission({name: found.get(name, "") for name in wanted}, notes=list(dict.fromkeys(notes)))
+            answers[name] = ""
+        elif name not in answers:
+            answers[name] = text
+        elif text != answers[name]:
+            # A cell that was split, or a copy of it. As in the notebook: one after the other.
+            notes.append(f"{name} is there more than once; the parts are taken in their order.")
+            answers[name] += "\n\n" + text
+        if name not in order:
+            order.append(name)
+    notes += [f"{name} is missing." for name in wanted if name not in answers]
+    return Submission(
+        {name: answers.get(name, "") for name in wanted}, notes=list(dict.fromkeys(notes)), own=own, order=order
+    )
 
 
 def _name(cell: object, wanted: dict, by_id: dict[str, str]) -> str | None:
