@@ -147,7 +147,8 @@ PATCHES = [
             "    return (n + 2 * padding - k) // stride + 1\n",
             "q3-solution": "def output_size(*a, **k):\n    return 0\n",
         },
-        r"expected 4, got 0",
+        r"conv_2d.*got",
+        may_pass=("q1-visible", "q1-hidden"),  # its own answer is right, and was when its own test ran
     ),
 ]
 

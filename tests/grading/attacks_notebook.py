@@ -83,6 +83,11 @@ def _twice(notebook):
     notebook["cells"].insert(0, first)
 
 
+def _twice_below(notebook):
+    _twice(notebook)
+    notebook["cells"].append(notebook["cells"].pop(0))
+
+
 def _without(notebook):
     notebook["cells"].remove(cell(notebook, "q3-solution"))
 
@@ -176,7 +181,10 @@ TAMPERED = [
     Tampered("tests", changed(_tests_changed), 0, "stopped with NotImplementedError"),
     Tampered("renamed", changed(_renamed_tests), 17, "conv_2d is not there"),
     Tampered("order", changed(lambda notebook: notebook["cells"].reverse()), 21),
-    Tampered("twice", changed(_twice), 17, "q3-solution is there more than once"),
+    Tampered(
+        "twice", changed(_twice), 21, "q3-solution is there more than once"
+    ),  # the lower one counts, as in Jupyter
+    Tampered("twice, wrong below", changed(_twice_below), 17, "q3-solution is there more than once"),
     Tampered("missing", changed(_without), 17, "q3-solution is missing"),
     Tampered("more", changed(_more), 21),
     Tampered("turned", changed(_turned), 21),

@@ -47,14 +47,20 @@ class Clock:
 
 
 class Call:
+    """The time of one call."""
+
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock, self._end = clock, time.monotonic() + seconds - clock.given
 
     def left(self) -> float:
         """Seconds, 0 or less if there are none; asks the host where there seem to be none."""
-        if self._left() <= 0:
+        if min(self._own(), self._clock.left()) <= 0:
             self._clock.settle()
-        return self._left()
+        return min(self._own(), self._clock.left())
 
-    def _left(self) -> float:
-        return min(self._end + self._clock.given - time.monotonic(), self._clock.left())
+    def used_up(self) -> bool:
+        """Whether it is this call's own time that is over, not that of the submission."""
+        return self._own() <= 0
+
+    def _own(self) -> float:
+        return self._end + self._clock.given - time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import socket
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from cnn_course.grading.judging.clock import Clock
 from cnn_course.grading.sandbox import wire
 from cnn_course.grading.sandbox.alarm import undisturbed
 from cnn_course.grading.sandbox.cold_host import AnyHost
+from cnn_course.grading.sandbox.source_text import IMPORT, Statement
 
 CALL_SECONDS = 60.0
 OVER = "the time for this submission is over."
@@ -24,54 +25,71 @@ class _Hung(TimeoutError):
     """A call took longer than CALL_SECONDS."""
 
 
-class _Text(NamedTuple):
-    """What the text of a cell says: names that it makes and uses, and its `source_text.words`."""
-
-    made: frozenset[str] = frozenset()
-    used: frozenset[str] = frozenset()
-    words: frozenset[str] = frozenset()
+Place = tuple[str, int]  # a statement: its cell, and its number there
 
 
 class Student:
-    """The solution cells of one submission, in children of `host`. `stubs()` are its functions.
+    """The code cells of one submission, in children of `host`. `stubs()` are its functions.
 
-    setup: the master's first cell, run there too. cells: the text of each solution cell, by grade_id.
-    names: the functions of each cell that the master defines there. seconds: for all calls together.
+    setup: the master's first cell, run there too. cells: the text of each cell, in the notebook's order, by grade_id;
+    cells of the student's own have other names. names: the functions that the master defines in each of its cells.
+    seconds: for all calls together.
 
-    The texts are read in a child in which nothing of the student's has run. Where the lab has rules, a function that
-    breaks them runs nowhere, and a cell that only some functions may use runs in a child with those only: otherwise
-    one cell could put into NumPy what the rules forbid to another.
+    The texts are read in a child in which nothing of the student's has run. Of cells of the student's own only those
+    statements are run that an answer needs. Where all that the cells do is to define, and no name is defined twice, one
+    child runs them all; else the answers of each cell get a child that has run what stands above them and nothing
+    below, as when the notebook's own tests ran.
+
+    Where the lab has rules, a function that breaks them runs nowhere, and a statement that only some functions may use
+    runs in a child with those only: otherwise one cell could put into NumPy what the rules forbid to another.
     """
 
     def __init__(
         self, host: AnyHost, setup: str, cells: dict[str, str], names: dict[str, list[str]], seconds: float
     ) -> None:
         self.host, self.setup, self.cells, self.names = host, setup, dict(cells), names
+        self.functions = [name for found in names.values() for name in found]
+        self._order = {cell: number for number, cell in enumerate(cells)}
         self.clock = Clock(host, seconds)
-        self.problems: dict[str, str] = {}  # what happened when a cell was run, by grade_id
+        self.problems: dict[str, str] = {}  # what happened when a cell was run, by its name
         self.lost: SandboxError | None = None  # the machine failed, not the student
-        self._texts: dict[str, _Text] = {}
+        self._said: dict[Place, Statement] = {}  # in the notebook's order
+        self._makers: dict[str, list[Place]] = {}  # of each name
         self._words: dict[str, frozenset[str]] = {}  # function: the words of all that it uses
-        self._processes: dict[frozenset[str], _Process] = {}  # by the words that not every function may use
+        # By the words that not every function may use, and by the cell where each has a child of its own.
+        self._processes: dict[tuple[frozenset[str], str], _Process] = {}
         self._runs_in: dict[str, _Process] = {}
         self._hung: set[str] = set()  # functions that took too long once: they are not called again
 
     @undisturbed()
     def start(self) -> None:
         """Read and run every cell once. Raises TimeoutError if there is no time left, SandboxError without a child."""
-        first = self._processes[frozenset()] = _Process(self)
+        spare = [_Process(self)]  # it reads, and has then run nothing
+        self._processes[frozenset(), "to read"] = spare[0]
         for cell, source in self.cells.items():
-            self._texts[cell] = self._read(first, cell, source)
-        first.cells = [c for c in self.cells if c not in self.problems and not rules.unusual(self._texts[c].words)]
-        for cell in self.cells:
-            closure = self._closure(cell)
-            words = frozenset().union(*(self._texts[other].words for other in closure))
-            for function in self.names.get(cell, []):
+            for number, statement in enumerate(self._read(spare[0], cell, source)):
+                self._said[cell, number] = statement
+                for name in statement.made:
+                    self._makers.setdefault(name, []).append((cell, number))
+        closures = {name: self._closure(cell, name) for cell, found in self.names.items() for name in found}
+        needed = set().union(*closures.values())
+        run = [place for place in self._said if place[0] in self.names or place in needed]
+        common = [place for place in run if not rules.unusual(self._said[place].words)]
+        apart = self._in_each_others_way(run)
+        del self._processes[frozenset(), "to read"]
+        for cell, functions in self.names.items():
+            for function in functions:
+                words = frozenset().union(*(self._said[place].words for place in closures[function]))
                 self._words[function] = words
                 if not rules.broken(words, function):
-                    process = self._processes.setdefault(rules.unusual(words), _Process(self))
-                    self._runs_in[function] = process
-                    process.cells += [c for c in closure if c not in process.cells and c not in self.problems]
+                    key = rules.unusual(words), cell if apart else ""
+                    if key not in self._processes:
+                        self._processes[key] = spare.pop() if spare else _Process(self)
+                        self._processes[key].places.update(p for p in common if not apart or self._above(p, cell))
+                    self._runs_in[function] = self._processes[key]
+                    self._processes[key].places.update(closures[function])
+        for process in spare:
+            process.stop()
         for process in self._processes.values():
             process.start()
 
@@ -84,10 +102,10 @@ class Student:
     def stubs(self) -> dict[str, Any]:
         """A stand-in for each function that the cells defined."""
         known = {}
-        for cell, functions in self.names.items():
-            for name in functions:
+        for name in self.functions:
+            if name in self._words:
                 process = self._runs_in.get(name)
-                there = self._texts.get(cell, _Text()).made if process is None else process.functions
+                there = self._makers if process is None else process.functions
                 if name in there:
                     known[name] = _Stub(self, name, self._words[name])
         return known
@@ -118,27 +136,52 @@ class Student:
             raise TimeoutError(OVER) from error
         self.problems[cell] = "took too long" if isinstance(error, TimedOut) else "ended its process"
 
-    def _read(self, process: _Process, cell: str, source: str) -> _Text:
+    def _read(self, process: _Process, cell: str, source: str) -> list[Statement]:
         try:
             process.fork()
             answer, _ = process.exchange({"do": "read", "cell": cell, "source": source}, [])
         except WireError as error:
             process.stop()
             self.blame(cell, error)
-            return _Text()
+            return []
         if "error" in answer:
             self.problems[cell] = _stopped(answer)
-            return _Text()
-        return _Text(*(frozenset(answer[key]) for key in _Text._fields))
+            return []
+        return [
+            Statement(frozenset(made), frozenset(used), frozenset(words), bool(calm))
+            for made, used, words, calm in answer["statements"]
+        ]
 
-    def _closure(self, cell: str) -> list[str]:
-        """A cell and the cells whose names it uses, in the master's order."""
-        found, wanted = set(), [cell]
+    def _closure(self, cell: str, function: str) -> set[Place]:
+        """The statements that make a function of a cell, and those that make what these use."""
+        found: set[Place] = set()
+        wanted = self._made(function, cell)
         while wanted:
-            used = self._texts[cell := wanted.pop()].used
-            found.add(cell)
-            wanted += [c for c, text in self._texts.items() if c not in found and text.made & used]
-        return [c for c in self.cells if c in found]
+            if (place := wanted.pop()) not in found:
+                found.add(place)
+                wanted += [maker for name in self._said[place].used for maker in self._made(name, cell)]
+        return found
+
+    def _made(self, name: str, cell: str) -> list[Place]:
+        """Where a name is made, as seen from the end of a cell: there or above; if nowhere, then below."""
+        makers = self._makers.get(name, [])
+        return [place for place in makers if self._above(place, cell)] or [*makers]
+
+    def _above(self, place: Place, cell: str) -> bool:
+        """Whether a statement stands in a cell or above it. All are above one that is not there."""
+        return cell not in self._order or self._order[place[0]] <= self._order[cell]
+
+    def _in_each_others_way(self, run: list[Place]) -> bool:
+        """Whether it matters for an answer which cells below it have been run."""
+        found = [(cell, self._said[cell, number]) for cell, number in run]
+        made: dict[str, tuple[str, frozenset[str] | None]] = {}
+        for cell, statement in found:
+            imports = statement.words if any(word.startswith(IMPORT) for word in statement.words) else None
+            for name in statement.made:
+                where, what = made.setdefault(name, (cell, imports))
+                if where != cell and (imports is None or what != imports):
+                    return True
+        return not all(statement.calm for _, statement in found)
 
 
 class _Process:
@@ -146,10 +189,11 @@ class _Process:
 
     def __init__(self, student: Student) -> None:
         self.student = student
-        self.cells: list[str] = []
+        self.places: set[Place] = set()  # what is run here
         self.functions: set[str] = set()
         self.pid = 0
         self._channel: socket.socket | None = None
+        self._time = student.clock.for_a_call(CALL_SECONDS)
         self._numbers = itertools.count(secrets.randbits(32))
 
     def start(self) -> None:
@@ -159,8 +203,10 @@ class _Process:
             try:
                 self.fork()
                 self.functions = set()
-                for cell in [c for c in self.cells if self.student.problems.get(c, "") not in _DEADLY]:
-                    self._run(cell)
+                for cell in self.student.cells:
+                    numbers = sorted(number for where, number in self.places if where == cell)
+                    if numbers and self.student.problems.get(cell, "") not in _DEADLY:
+                        self._run(cell, numbers)
                 return
             except WireError as error:
                 self.stop()
@@ -172,7 +218,7 @@ class _Process:
             return
         try:
             self.pid, self._channel = self.student.host.fork()
-            answer, _ = self.exchange({"do": "define", "cell": "setup", "source": self.student.setup, "names": []}, [])
+            answer, _ = self.exchange({"do": "setup", "source": self.student.setup}, [])
             if "error" in answer:
                 raise SandboxError(f"the lab's first cell {_stopped(answer)}")
         except SandboxError as error:
@@ -209,9 +255,9 @@ class _Process:
             result = wire.unpack(answer.get("result"), payloads, lambda number: _Module(self, number, function))
             _write_back(answer.get("changed"), payloads, [*arguments, *options.values()])
         except TimedOut:
-            over = self.student.clock.over()
+            hung = self._time.used_up()
             self.stop()
-            if over:
+            if not hung:
                 raise TimeoutError(OVER) from None
             raise _Hung(f"no answer after {CALL_SECONDS:g} seconds. Look for a loop that never ends.") from None
         except WireError:
@@ -224,26 +270,25 @@ class _Process:
     def exchange(self, request: dict, arrays: list[np.ndarray]) -> tuple[dict[str, Any], wire.Payloads]:
         """One request and its answer. Raises WireError."""
         number = next(self._numbers)
-        time = self.student.clock.for_a_call(CALL_SECONDS)
-        if time.left() <= 0:
+        self._time = self.student.clock.for_a_call(CALL_SECONDS)
+        if self._time.left() <= 0:
             raise TimedOut(OVER)
         if self._channel is None:
             raise WireError("there is no process to ask")
-        self._channel.settimeout(time.left())
+        self._channel.settimeout(self._time.left())
         wire.send(self._channel, request | {"number": number}, arrays)
-        answer, payloads = wire.receive(self._channel, time.left)
+        answer, payloads = wire.receive(self._channel, self._time.left)
         if answer.get("number") != number:
             raise WireError("an answer to another question")
         return answer, payloads
 
-    def _run(self, cell: str) -> None:
-        names = self.student.names.get(cell, [])
-        request = {"do": "define", "cell": cell, "source": self.student.cells[cell], "names": names}
+    def _run(self, cell: str, numbers: list[int]) -> None:
+        source, names = self.student.cells[cell], self.student.functions
+        request = {"do": "define", "cell": cell, "source": source, "statements": numbers, "names": names}
         answer, _ = self.exchange(request, [])
         if "error" in answer:
             self.student.problems[cell] = _stopped(answer)
-            return
-        found = answer.get("functions")
+        found = answer.get("functions", [])  # none where the text cannot be compiled
         if not isinstance(found, list):
             raise WireError("not an answer")
         self.functions.update(name for name in names if name in found)

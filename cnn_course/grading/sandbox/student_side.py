@@ -34,6 +34,7 @@ def serve(channel: socket.socket) -> None:
     """Answer requests until the other side goes. Each answer repeats the number of its request."""
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
+    main.__dict__["display"] = lambda *_, **__: None  # as IPython has it; nobody looks here
     nowhere = _Bounded()
     for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
         setattr(sys, name, nowhere)
@@ -60,14 +61,13 @@ def serve(channel: socket.socket) -> None:
 
 def _answer(request: dict, payloads: wire.Payloads, arrays: list, names: dict, modules: list) -> dict[str, Any]:
     if request["do"] == "read":  # asked before any code of the student's has run here
-        made, used = source_text.names(request["source"], f"<{request['cell']}>")
-        return {"made": sorted(made), "used": sorted(used), "words": sorted(source_text.words(request["source"]))}
+        found = source_text.statements(request["source"], f"<{request['cell']}>")
+        return {"statements": [[sorted(s.made), sorted(s.used), sorted(s.words), s.calm] for s in found]}
+    if request["do"] == "setup":
+        exec(compile(request["source"], "<setup>", "exec", dont_inherit=True), names)
+        return {}
     if request["do"] == "define":
-        file = f"<{request['cell']}>"
-        lines = request["source"].splitlines(keepends=True)
-        linecache.cache[file] = (len(request["source"]), None, lines, file)
-        exec(compile(request["source"], file, "exec"), names)
-        return {"functions": [name for name in request["names"] if callable(names.get(name))]}
+        return _defined(request, names)
     arguments = wire.unpack(request["arguments"], payloads, modules.__getitem__)
     options = wire.unpack(request["options"], payloads, modules.__getitem__)
     if request["do"] == "ask":
@@ -84,6 +84,22 @@ def _answer(request: dict, payloads: wire.Payloads, arrays: list, names: dict, m
         str(i): wire.pack(value, arrays) for i, value in enumerate(after) if before[i] not in (None, _frozen(value))
     }
     return {"result": wire.pack(got, arrays, lambda value: _kept(value, modules)), "changed": changed}
+
+
+def _defined(request: dict, names: dict) -> dict[str, Any]:
+    """Run some statements of a cell. As in Jupyter, one that fails ends the cell, and what it had defined stays."""
+    file = f"<{request['cell']}>"
+    lines = request["source"].splitlines(keepends=True)
+    linecache.cache[file] = (len(request["source"]), None, lines, file)
+    tree = source_text.tree_of(request["source"], file)
+    tree.body = [tree.body[number] for number in request["statements"]]
+    code = compile(tree, file, "exec", dont_inherit=True)
+    failed = {}
+    try:
+        exec(code, names)
+    except BaseException as error:  # also SystemExit and KeyboardInterrupt: the process goes on
+        failed = {"error": _described(error)}
+    return failed | {"functions": [name for name in request["names"] if callable(names.get(name))]}
 
 
 def _frozen(value: Any) -> tuple | None:

@@ -1,0 +1,199 @@
+"""What runs green in Jupyter gets its points: cells of one's own, magics, cells that were split, copied or lost.
+
+And what is forbidden or wrong stays so, wherever it stands.
+"""
+
+import copy
+import json
+
+import nbformat
+import pytest
+
+from cnn_course.grading.judging import judge, submission
+from cnn_course.grading.lab import imports_of
+from cnn_course.grading.sandbox.warm_host import Host
+from grading.test_attacks import FULL_MARKS, MASTER
+
+pytestmark = pytest.mark.usefixtures("bubblewrap")
+
+LOOPS = """
+def conv_2d(x, w):
+    y = np.zeros((x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1))
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = (w * x[i : i + w.shape[0], j : j + w.shape[1]]).sum()
+    return y
+"""
+BY_WINDOW = """
+def conv_2d(x, w):
+    rows, columns = x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1
+    return np.array([[(window(x, i, j, w.shape) * w).sum() for j in range(columns)] for i in range(rows)])
+"""
+WINDOW = """
+def window(x, i, j, shape):
+    return x[i : i + shape[0], j : j + shape[1]]
+"""
+SIZE = """
+def output_size(n, k, stride=1, padding=0):
+    return (n + 2 * padding - k) // stride + 1
+"""
+
+
+@pytest.fixture(scope="module")
+def host(bubblewrap):
+    with Host(imports_of(MASTER)) as host:
+        yield host
+
+
+def code(text, **more):
+    return {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": 1, "source": text} | more
+
+
+def at(cells, name):
+    return next(i for i, c in enumerate(cells) if c["metadata"].get("nbgrader", {}).get("grade_id") == name)
+
+
+def answer(text, name="q3-solution"):
+    """A change of the notebook: this text as an answer."""
+
+    def change(cells):
+        cells[at(cells, name)]["source"] = text
+
+    return change
+
+
+def above(text, then, name="q3-solution"):
+    """A cell of one's own above an answer, and the answer."""
+
+    def change(cells):
+        cells[at(cells, name)]["source"] = then
+        cells.insert(at(cells, name), code(text))
+
+    return change
+
+
+def split(first, second, name="q3-solution"):
+    """JupyterLab splits a cell: both halves have its metadata, and the second one a new id."""
+
+    def change(cells):
+        place = at(cells, name)
+        half = copy.deepcopy(cells[place]) | {"source": second, "id": "another"}
+        cells[place]["source"] = first
+        cells.insert(place + 1, half)
+
+    return change
+
+
+def stripped(cells):
+    """What some converters leave of a notebook."""
+    for cell in cells:
+        cell.pop("id", None)
+        cell["metadata"] = {}
+
+
+def both(*changes):
+    def change(cells):
+        for each in changes:
+            each(cells)
+
+    return change
+
+
+RIGHT = {
+    "a helper in a cell of one's own": above(WINDOW, BY_WINDOW),
+    "an import in a cell of one's own": above(
+        "from itertools import product",
+        "def conv_2d(x, w):\n    kh, kw = w.shape\n    y = np.zeros((len(x) - kh + 1, x.shape[1] - kw + 1))\n"
+        "    for i, j in product(range(y.shape[0]), range(y.shape[1])):\n"
+        "        y[i, j] = (w * x[i:i + kh, j:j + kw]).sum()\n    return y\n",
+    ),
+    "a helper two cells above": both(above(WINDOW, BY_WINDOW), above("z = 3", SIZE, "q1-solution")),
+    "the function in a cell of one's own": above(LOOPS, "# see above"),
+    "a slow experiment in a cell of one's own": above("import time\ntime.sleep(600)\ntrial = 3", LOOPS),
+    "%%time": answer("%%time\n" + LOOPS),
+    "%timeit, !pip, help and display": answer(
+        LOOPS + "%timeit conv_2d(np.ones((4, 4)), np.ones((2, 2)))\n!pip install numpy\nnp.pad?\n"
+        "display(conv_2d(np.ones((3, 3)), np.ones((2, 2))))\n"
+    ),
+    "wholly indented": answer("\n".join("    " + line for line in LOOPS.splitlines())),
+    "pasted prompts": answer(
+        "\n".join((">>> " if line.startswith("def") else "... ") + line for line in LOOPS.strip().splitlines())
+    ),
+    "a test of one's own with what is forbidden": answer(
+        LOOPS + "x = np.arange(5.0)\nassert np.allclose(conv_2d(x[None], np.ones((1, 2))),\n"
+        "                   np.correlate(x, np.ones(2), 'valid'))\nimport torch\nprint(torch.__version__)\n"
+    ),
+    "split": split(WINDOW, BY_WINDOW),
+    "an old try above": split("def conv_2d(x, w):\n    return None", LOOPS),
+    "metadata and ids stripped": stripped,
+    "stripped, with a helper of one's own": both(above(WINDOW, BY_WINDOW), stripped),
+    "a helper's name used again below": both(
+        answer(WINDOW + BY_WINDOW),
+        answer(
+            "def window(x):\n    return x[None, None]\n\ndef convolve_2d(x, w):\n"
+            "    return convolution.conv2d(window(x), window(w[::-1, ::-1]))[0, 0]\n",
+            "q6-solution",
+        ),
+    ),
+    "a setting at the top of a later cell": both(
+        answer(LOOPS.replace("return y", "return y + np.exp(-1e4)")),
+        answer(
+            "np.seterr(all='raise')\ndef convolve_2d(x, w):\n"
+            "    return convolution.conv2d(x[None, None], w[None, None, ::-1, ::-1])[0, 0]\n",
+            "q6-solution",
+        ),
+    ),
+    "a line that fails below": answer(LOOPS + "display(undefined_name)\n"),
+    "a failed check below": answer(LOOPS + "assert conv_2d(np.ones((2, 2)), np.ones((1, 1))).shape == (1, 1)\n"),
+    "a constant that is set again": answer(
+        "SCALE = 1\n" + LOOPS.replace("return y", "return y * SCALE") + "SCALE = 1.0"
+    ),
+}
+WRONG = {
+    "a helper of one's own that uses what is forbidden": (
+        above("def window(x, i, j, shape):\n    return np.correlate(x[i], x[i])", BY_WINDOW),
+        "do not allow correlate",
+    ),
+    "what is forbidden, timed": (
+        answer("%%time\ndef conv_2d(x, w):\n    return convolution.conv2d(x[None, None], w[None, None])[0, 0]"),
+        "do not allow conv2d",
+    ),
+    "what is forbidden under another name, in a cell of one's own": (
+        above(
+            "np.own = np.correlate",
+            "def conv_2d(x, w):\n    return np.stack([sum(np.own(x[i + k], w[k]) for k in range(len(w)))\n"
+            "                     for i in range(len(x) - len(w) + 1)])",
+        ),
+        "has no attribute 'own'",
+    ),
+    "the same below an answer": (
+        answer(
+            "def conv_2d(x, w):\n    return np.stack([sum(np.own(x[i + k], w[k]) for k in range(len(w)))\n"
+            "                     for i in range(len(x) - len(w) + 1)])\nnp.own = np.correlate\n"
+        ),
+        "has no attribute 'own'",
+    ),
+    "the wrong try below": (split(LOOPS, "def conv_2d(x, w):\n    return None"), "None"),
+}
+
+
+def graded(host, change):
+    notebook = json.loads(nbformat.writes(MASTER))
+    change(notebook["cells"])
+    taken = submission.parse(json.dumps(notebook).encode(), MASTER)
+    return judge.grade(MASTER, taken, host, seconds=30.0)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_answer_gets_its_points(host, name):
+    result = graded(host, RIGHT[name])
+    assert [(c.name, c.message) for c in result.cells if c.message] == []
+    assert result.points == FULL_MARKS
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_answer_does_not(host, name):
+    change, says = WRONG[name]
+    result = graded(host, change)
+    assert {c.name for c in result.cells if c.message} == {"q3-visible", "q3-hidden"}
+    assert all(says in c.message for c in result.cells if c.message)
