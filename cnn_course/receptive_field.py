@@ -142,7 +142,8 @@ def _gradient(
     unit = tuple(n // 2 for n in sizes) if unit is None else unit
     if len(unit) != len(sizes) or any(not -n <= u < n for u, n in zip(unit, sizes, strict=True)):
         raise ValueError(
-            f"unit {brief(unit)} does not exist: the output map is {sizes}, with {name} {brief(tuple(shape))}"
+            f"unit {brief(unit)} does not exist: the output map of the module is {sizes}, with {name} "
+            f"{brief(tuple(shape))}"
         )
     if channel is not None and not -out.shape[1] <= channel < out.shape[1]:
         raise ValueError(f"channel must be from 0 to {out.shape[1] - 1}, not {brief(channel)}")
