@@ -134,7 +134,7 @@ CALLS = {
     "visualize.shrink": lambda: {"picture": Image.new("RGB", (4, 3), (9, 8, 7))},
     "visualize.written": lambda: {"value": -1.5, "fmt": ".1f"},
     "visualize.picture_bundle": lambda: {"data": b"PNG", "alt": "A picture."},
-    "visualize.show": lambda: {"fig": axes().figure, "alt": "Axes without a line."},
+    "visualize.show": lambda: {"fig": Figure(), "alt": "Axes without a line."},
     "visualize.image": lambda: {"ax": axes(), "x": picture(4, 5), "value_range": (0, 2)},
     "visualize.image_grid": lambda: {"ax": axes(), "images": picture(3, 4, 5), "labels": ["a", "b", "c"]},
     "visualize.matrix": lambda: {

@@ -158,12 +158,23 @@ def test_explore_refuses_values_that_no_control_could_send(values):
         ({"k": []}, ValueError, "empty"),
         ({"k": ["a", "a"]}, ValueError, "look the same"),
         ({"k": 3}, TypeError, "is no control"),
+        ({"k": (True, False)}, TypeError, "is no control"),
+        ({"k": (0, np.inf)}, ValueError, "k must be a finite number"),
+        ({"k": (1, 2), "figsize": (10**9, 3)}, ValueError, "figsize.0. must be a finite number, .* at most 40"),
         ({"k": ("a", "b")}, TypeError, "is no control"),
     ],
 )
 def test_explore_refuses_controls(controls, error, message):
     with pytest.raises(error, match=message):
         widgets.explore(lambda ax, k: None, **controls)
+
+
+def test_explore_takes_no_object_that_only_looks_like_a_function():
+    with pytest.raises(TypeError, match="draw must be a function written in Python, not the class int"):
+        widgets.explore(int, k=(1, 2))
+    with pytest.raises(TypeError, match=r"draw fails at the start, with {'k': 1}: .*keyword") as caught:
+        widgets.explore(lambda ax, **values: len(strange=values), k=(1, 2))
+    assert isinstance(caught.value.__cause__, TypeError)
 
 
 def test_explore_lets_the_author_see_a_broken_start():
@@ -303,9 +314,9 @@ def test_kernel_designer_in_colour():
 
 
 def test_kernel_designer_refuses_unknown_names():
-    with pytest.raises(ValueError, match="no preset 'sharpest': choose from"):
+    with pytest.raises(ValueError, match="preset must be one of 'identity', .*, not 'sharpest'"):
         widgets.kernel_designer(preset="sharpest")
-    with pytest.raises(ValueError, match="no photograph 'nobody': choose from"):
+    with pytest.raises(ValueError, match="photograph must be one of 'astronaut', .*, not 'nobody'"):
         widgets.kernel_designer("nobody")
 
 
@@ -375,6 +386,8 @@ def test_object_mover_refuses_a_shift_that_no_hand_could_make(shift):
         ({"classes": ["a", "b"]}, "2 classes"),
         ({"true_class": "z"}, "'z' is not one of"),
         ({"true_class": 3}, "true_class is 3"),
+        ({"image": np.full((1, 8, 8), np.nan)}, "finite numbers"),
+        ({"max_shift": 9}, "at most 8"),
         ({"max_shift": 0}, "at least 1"),
     ],
 )

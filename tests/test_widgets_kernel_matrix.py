@@ -122,7 +122,7 @@ def test_zero_kernel():
         (np.ones((2, 2, 3)), 8, {}, ValueError, "must have 1 or 2 axes"),
         (np.ones((1, 1, 1)), (2, 2, 2), {}, ValueError, "must have 1 or 2 axes"),
         ([1, np.nan], 8, {}, ValueError, "finite"),
-        (["a", "b"], 8, {}, ValueError, "finite"),
+        (["a", "b"], 8, {}, TypeError, "w must be an array of"),
         (np.ones(0), 8, {}, ValueError, "at least one number"),
         (np.ones(3), 0, {}, ValueError, "at least 1"),
         (np.ones(3), 8.0, {}, TypeError, "integer"),

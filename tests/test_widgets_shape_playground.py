@@ -86,7 +86,7 @@ def test_setting_values_computes_anew_and_the_stored_picture_stays():
         ({"groups": 2}, "groups=2 must divide"),
         ({"size": 65}, "size must be at most 64"),
         ({"size": 7.5}, "size must be an integer"),
-        ({"channels": 0}, "cin must be an integer of at least 1"),
+        ({"channels": 0}, "channels must be an integer of at least 1"),
         ({"colour": 1}, "the controls are"),
     ],
 )

@@ -116,7 +116,7 @@ def test_other_photographs_and_sizes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"photograph": "lenna"}, "no photograph is called 'lenna'"),
+        ({"photograph": "lenna"}, "photograph must be one of .*, not 'lenna'"),
         ({"layers": ["conv"]}, "there is no layer 'conv'"),
         ({"layers": ["max pool 2×2"] * 4, "size": 8}, "layer 4 of 4"),
         ({"size": 0}, "size"),

@@ -98,9 +98,9 @@ def test_live_view_and_module_stand_alone(monkeypatch):
     assert set(static._repr_mimebundle_()[0]) == {"image/png", "text/plain"} and static.comm is None
 
 
-@pytest.mark.parametrize("epochs", [0, -1, 2.5, True, "3", None])
+@pytest.mark.parametrize("epochs", [0, -1, 10**9, 2.5, True, "3", None])
 def test_refuses_epochs(epochs):
-    with pytest.raises(ValueError, match="whole number of at least 1"):
+    with pytest.raises((TypeError, ValueError), match="epochs must be an integer of at least 1"):
         widgets.training_monitor(epochs=epochs)
 
 

@@ -71,7 +71,7 @@ def test_grey_images_and_a_layer_with_more_units_than_are_shown():
     ("layers", "options", "kind", "message"),
     [
         (["conv9"], {}, ValueError, "no layer 'conv9'"),
-        ([], {}, ValueError, "one layer or more"),
+        ([], {}, ValueError, "give layers one name or more"),
         (["conv1"], {"k": 21}, ValueError, "k is 21"),
         (["conv1"], {"start": ("conv1", 8)}, ValueError, "units are {'conv1': 8}"),
         (["conv1"], {"start": ("conv2", 0)}, ValueError, "units are {'conv1': 8}"),

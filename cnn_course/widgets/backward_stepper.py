@@ -10,7 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from cnn_course import convolution
 from cnn_course.appearance import colours
+from cnn_course.arguments.arrays import array
 from cnn_course.arguments.integers import integer, pair
+from cnn_course.arguments.objects import text
+from cnn_course.arguments.shown import brief
 from cnn_course.visualize import written
 from cnn_course.widgets.explore import Explore, explore
 
@@ -35,31 +38,38 @@ def backward_stepper(
 
     x: (H, W), w: (kh, kw), dout: in the shape of the output. step: the one shown first, and stored. With padding, the
     frame of zeros around x is shown in grey, and so is what dx collects there, which is cut off in the end.
-    Raises ValueError for shapes that do not fit, or are too large to read, and for numbers that are not finite.
+    Raises ValueError for shapes that do not fit, or are too large to read, and for numbers that are not finite;
+    TypeError for what is no array of numbers.
     """
-    x, w, dout = (np.asarray(array, dtype=float) for array in (x, w, dout))
+    text("title", title)
+    x, w, dout = (array(name, given).astype(float) for name, given in (("x", x), ("w", w), ("dout", dout)))
     if not x.ndim == w.ndim == dout.ndim == 2:
         raise ValueError(
             f"backward_stepper: x, w and dout must be (H, W) arrays, but have shapes {x.shape}, {w.shape}, {dout.shape}"
         )
-    if not all(np.isfinite(array).all() for array in (x, w, dout)):
+    if not all(np.isfinite(numbers).all() for numbers in (x, w, dout)):
         raise ValueError("backward_stepper: x, w and dout must be finite numbers (a NaN or infinity was given)")
     stride, padding = pair("stride", stride, least=1), pair("padding", padding, least=0)
+    sides = tuple(n + 2 * p for n, p in zip(x.shape, padding, strict=True))
+    if max(sides) > MOST_CELLS:
+        raise ValueError(
+            f"backward_stepper: x with its padding is {brief(sides)}, but cells stay readable up to {MOST_CELLS} to a "
+            "side"
+        )
     # Refuses shapes that do not fit together.
     convolution.conv_backward(dout[None, None], x[None, None], w[None, None], stride=stride, padding=padding)
     padded = np.pad(x, [(p, p) for p in padding])
-    if max(padded.shape) > MOST_CELLS:
+    step = integer("step", step, least=0)
+    if step > dout.size:
         raise ValueError(
-            f"backward_stepper: the padded x is {padded.shape}, but cells stay readable up to {MOST_CELLS} to a side"
+            f"backward_stepper: step must be from 0 to {dout.size}, one for each cell of dout, not {brief(step)}"
         )
-    if integer("step", step, least=0) > dout.size:
-        raise ValueError(f"backward_stepper: step must be from 0 to {dout.size}, one for each cell of dout, not {step}")
     border = np.pad(np.zeros(x.shape, dtype=bool), [(p, p) for p in padding], constant_values=True)
-    whole = all(np.all(array == np.round(array)) for array in (x, w, dout))
+    whole = all(np.all(numbers == np.round(numbers)) for numbers in (x, w, dout))
     fmt = ".0f" if whole else ".1f"
     states = [_after(count, padded, w, dout, stride) for count in range(dout.size + 1)]
     arrays = (padded, w, dout, *(array for state in states for array in state[2:]))
-    longest = max(len(f"{value:{fmt}}") for array in arrays for value in array.flat)
+    longest = max(len(f"{value:{fmt}}") for numbers in arrays for value in numbers.flat)
     wide = [dout.shape[1], w.shape[1], padded.shape[1], padded.shape[1], w.shape[1]]
     names = ("dout", "w", "dx, so far", "x", "dw, so far")
     cells = sum(max(n, 0.42 * len(name)) + GAP for n, name in zip(wide, names, strict=True))  # from left to right

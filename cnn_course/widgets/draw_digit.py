@@ -8,6 +8,10 @@ from matplotlib.figure import Figure
 
 from cnn_course import visualize
 from cnn_course.appearance.live import StaticFirst, module, styles
+from cnn_course.arguments.arrays import array
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import function, sequence, text
+from cnn_course.arguments.shown import brief, shown
 from cnn_course.data_sources.strokes import SIDE, like_mnist
 
 WIDEST = 540  # screen pixels for one row of maps
@@ -47,16 +51,23 @@ class DrawDigit(StaticFirst):
         if not -1 <= example < len(self._examples):
             raise ValueError(f"example is {example}, but there are {len(self._examples)}, counted from 0")
         image = self._examples[example] if example >= 0 else like_mnist(strokes)
-        stages, probabilities = self._respond[model](image[None, None])
-        probabilities = np.asarray(probabilities, dtype=float).ravel()
+        answer = self._respond[model](image[None, None])
+        if not (isinstance(answer, tuple | list) and len(answer) == 2 and isinstance(answer[0], Mapping)):
+            raise TypeError(f"models[{model!r}] must give ({{stage: values}}, probabilities), not {shown(answer)}")
+        stages, probabilities = answer[0], array(f"what models[{model!r}] gives", answer[1]).astype(float).ravel()
         if len(probabilities) != len(self.classes) or not np.isfinite(probabilities).all():
-            raise ValueError(f"{model!r} gave {probabilities}, but {len(self.classes)} probabilities are needed")
+            raise ValueError(
+                f"models[{model!r}] gave {brief(probabilities)}, but {len(self.classes)} probabilities are needed, one "
+                "for each of classes"
+            )
         best = int(probabilities.argmax())
         said = f"It says {self.classes[best]} ({100 * probabilities[best]:.0f} %)."
         empty = "" if image.any() else "Nothing is drawn, and the network answers all the same. "
         return {
             "seen": image.tobytes(),
-            "stages": [_stage(name, np.asarray(values)) for name, values in stages.items()],
+            "stages": [
+                _stage(str(name), array(f"models[{model!r}]: {name}", values)) for name, values in stages.items()
+            ],
             "probabilities": probabilities.tolist(),
             "best": best,
             "summary": empty + said,
@@ -76,7 +87,7 @@ def draw_digit(
     examples: np.ndarray,
     *,
     names: Sequence[str] | None = None,
-    classes: Sequence[str] = "0123456789",
+    classes: str | Sequence[str] = "0123456789",
     start: int = 0,
 ) -> DrawDigit:
     """Draw a digit with mouse, pen or finger; see the maps of every layer and the probabilities.
@@ -84,31 +95,41 @@ def draw_digit(
     models: from a name to a function that gets one image (1, 1, 28, 28) uint8 and gives ({stage: maps (C, H, W) or
     values (D,)}, probabilities (K,)). The first is asked first.
     examples: (E, 28, 28) or (E, 1, 28, 28) uint8, one button each, labelled by `names` (0, 1, ...); `start` is shown
-    at first and is the stored picture. What is drawn is prepared as MNIST was, see `like_mnist`.
-    Raises ValueError if there is no model or example, or a shape does not fit; TypeError if examples are not uint8.
+    at first and is the stored picture. classes: the K names, or a text of K letters. What is drawn is prepared as MNIST
+    was, see `like_mnist`.
+    Raises ValueError if there is no model or example, or a shape does not fit; TypeError if examples are not uint8, and
+    for what is no function, no text and no number.
     """
-    examples = np.asarray(examples)
+    examples = array("examples", examples)
     if examples.dtype != np.uint8:
         raise TypeError(f"draw_digit: examples must be uint8 (0 to 255), not {examples.dtype}")
-    if len(examples) == 0 or examples.shape[1:] not in ((SIDE, SIDE), (1, SIDE, SIDE)):
+    if len(examples.shape) < 3 or len(examples) == 0 or examples.shape[1:] not in ((SIDE, SIDE), (1, SIDE, SIDE)):
         raise ValueError(f"draw_digit: examples must be (E, 28, 28), E at least 1, not {examples.shape}")
+    if not isinstance(models, Mapping):
+        raise TypeError(f"models must be a dict from a name to a function, not {shown(models)}")
     if not models:
         raise ValueError("draw_digit: there are no models: give at least one")
-    names = [str(name) for name in (range(len(examples)) if names is None else names)]
+    for name, model in models.items():
+        text("each name in models", name)
+        function(f"models[{name!r}]", model)
+    listed = range(len(examples)) if names is None else sequence("names", names)
+    names = [str(name) for name in listed]
+    start = integer("start", start)
     if len(names) != len(examples) or not 0 <= start < len(examples):
-        raise ValueError(f"draw_digit: {len(examples)} examples, but {len(names)} names and start={start}")
+        raise ValueError(f"draw_digit: {len(examples)} examples, but {len(names)} names and start={brief(start)}")
+    classes = list(classes) if isinstance(classes, str) else sequence("classes", classes)
     first = next(iter(models))
     alt = f"The example {names[start]}, the maps of every layer of {first}, and its {len(classes)} probabilities."
-    shown = {"model": first, "example": start, "strokes": []}
+    question = {"model": first, "example": start, "strokes": []}
     return DrawDigit(
-        models, examples.reshape(-1, SIDE, SIDE), shown=shown, models=list(models), names=names,
+        models, examples.reshape(-1, SIDE, SIDE), shown=question, models=list(models), names=names,
         classes=[str(name) for name in classes], alt=alt,
     )  # fmt: skip
 
 
 def _stage(name: str, values: np.ndarray) -> dict:
     """The maps side by side, or the values in rows, as grey: black is 0, or mid grey where some are below 0."""
-    if values.ndim not in (1, 3) or not np.isfinite(values).all():
+    if values.ndim not in (1, 3) or not values.size or not np.isfinite(values).all():
         raise ValueError(f"{name} has shape {values.shape}, but finite values (C, H, W) or (D,) are needed")
     low, high = float(values.min()), float(values.max())
     limit = max(abs(low), abs(high)) or 1.0

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,12 @@ from matplotlib.figure import Figure
 
 from cnn_course import visualize
 from cnn_course.appearance.live import StaticFirst, module
-from cnn_course.arguments.floats import is_number
+from cnn_course.arguments.floats import finite, is_number
+from cnn_course.arguments.objects import function, sequence, text
+from cnn_course.arguments.shown import brief, shown
+
+MOST_INCHES = 40  # 4,000 pixels: every picture is drawn and sent anew
+MOST_NUMBER = 2**53  # of a slider: the browser's whole numbers end there
 
 
 class Explore(StaticFirst):
@@ -83,13 +88,21 @@ def explore(
     """
     if not controls:
         raise ValueError("explore: there are no controls: name at least one, like explore(draw, k=(1, 5))")
-    parameters = inspect.signature(draw).parameters
+    text("title", title)
+    text("alt", alt)
+    inches = sequence("figsize", figsize, "a pair (width, height) in inches")
+    if len(inches) != 2:
+        raise ValueError(f"figsize must be a pair (width, height) in inches, not {brief(figsize)}")
+    width, height = (finite(f"figsize[{i}]", side, least=0.5, most=MOST_INCHES) for i, side in enumerate(inches))
     try:
-        inspect.signature(draw).bind(None, **dict.fromkeys(controls))
+        signature = inspect.signature(function("draw", draw))
+    except ValueError:
+        raise TypeError(f"draw must be a function written in Python, not {shown(draw)}") from None
+    parameters = signature.parameters
+    try:
+        signature.bind(None, **dict.fromkeys(controls))
     except TypeError as failure:
-        raise TypeError(
-            f"explore: draw{inspect.signature(draw)} cannot be called with {list(controls)}: {failure}"
-        ) from None
+        raise TypeError(f"explore: draw{signature} cannot be called with {list(controls)}: {failure}") from None
     specs, values, meanings = [], {}, {}
     for name, control in controls.items():
         start = parameters[name].default if name in parameters else inspect.Parameter.empty
@@ -97,7 +110,10 @@ def explore(
         specs.append({"name": name, "label": name.replace("_", " "), **spec})
         values[name], meanings[name] = value, meaning
     alt = alt or f"Interactive figure{f': {title}' if title else ''}, with the controls {', '.join(controls)}."
-    return Explore(draw, meanings, figsize, title=title, alt=alt, controls=specs, values=values)
+    try:
+        return Explore(draw, meanings, (width, height), title=title, alt=alt, controls=specs, values=values)
+    except TypeError as failure:  # an object that only looks as if it could be called with these controls
+        raise TypeError(f"draw fails at the start, with {values}: {failure}") from failure
 
 
 def _control(name: str, control: object, start: object) -> tuple[dict, object, Callable]:
@@ -113,7 +129,7 @@ def _control(name: str, control: object, start: object) -> tuple[dict, object, C
             raise ValueError(f"explore: two entries of {name} look the same: {list(control)}")
         first = next((key for key, value in options.items() if start is not None and _same(value, start)), None)
         return {"kind": "choice", "options": list(options)}, first or next(iter(options)), options.__getitem__
-    if isinstance(control, tuple) and len(control) in (2, 3) and all(isinstance(v, Real) for v in control):
+    if isinstance(control, tuple) and len(control) in (2, 3) and all(is_number(v) for v in control):
         return _slider(name, control, start)
     raise TypeError(
         f"explore: {name}={control!r} is no control: use (low, high), (low, high, step), a list, a dict, True or False"
@@ -121,6 +137,8 @@ def _control(name: str, control: object, start: object) -> tuple[dict, object, C
 
 
 def _slider(name: str, control: tuple, start: Any) -> tuple[dict, object, Callable]:
+    for value in control:
+        finite(name, value, least=-MOST_NUMBER, most=MOST_NUMBER)
     whole = all(isinstance(value, Integral) for value in control)
     low, high = control[:2]
     step = control[2] if len(control) == 3 else 1 if whole else (high - low) / 100

@@ -13,6 +13,8 @@ from PIL import Image
 from cnn_course import filters, images, visualize
 from cnn_course.appearance.live import StaticFirst, module
 from cnn_course.appearance.pictures import eight_bit, quick_png
+from cnn_course.arguments.integers import pair
+from cnn_course.arguments.objects import flag, one_of
 
 OWN = "your own"
 MODES = ("automatic", "clipped to 0 to 1", "signed: grey is zero")
@@ -125,22 +127,22 @@ def kernel_designer(
     photograph: str = "camera",
     *,
     preset: str = "Sobel x",
-    size: tuple[int, int] = (256, 256),
+    size: int | tuple[int, int] = (256, 256),
     gray: bool = True,
     normalise: bool = False,
 ) -> KernelDesigner:
     """Edit a 3 by 3 kernel, or pick one of `filters.PRESETS`, and see a photograph filtered by it.
 
-    photograph: one of `images.PHOTOGRAPHS`. preset: one of `filters.PRESETS`, to start with. size: (H, W) to work at.
+    photograph: one of `images.PHOTOGRAPHS`. preset: one of `filters.PRESETS`, to start with. size: (H, W) to work at,
+    or one number for a square, 2 to 1,024 pixels to a side.
     gray: filter one grey channel; False filters each of the three colours. Picture edges repeat (border="edge").
-    Raises ValueError for an unknown photograph or preset.
+    Raises ValueError for an unknown photograph or preset, or another size; TypeError for other kinds of values.
     """
-    if preset not in filters.PRESETS:
-        raise ValueError(f"kernel_designer: there is no preset {preset!r}: choose from {', '.join(filters.PRESETS)}")
-    if photograph not in images.PHOTOGRAPHS:
-        raise ValueError(
-            f"kernel_designer: there is no photograph {photograph!r}: choose from {', '.join(images.PHOTOGRAPHS)}"
-        )
+    one_of("preset", preset, filters.PRESETS)
+    one_of("photograph", photograph, images.PHOTOGRAPHS)
+    gray, normalise = flag("gray", gray), flag("normalise", normalise)
+    # Every touch of a cell filters the picture and sends it anew.
+    size = pair("size", size, least=2, most=1024)
     alt = f"The photograph {photograph}, the kernel {preset} as nine numbers, and the photograph filtered by it."
     return KernelDesigner(
         size, gray, photograph=photograph, preset=preset, normalise=normalise, alt=alt,

@@ -1,5 +1,6 @@
 """kernel_matrix(w, size): change a tap of a small kernel and see where it stands in the matrix of the convolution."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy.typing import ArrayLike
 from cnn_course import toeplitz, visualize
 from cnn_course.appearance import colours
 from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.arguments.arrays import array
+from cnn_course.arguments.integers import each
+from cnn_course.arguments.shown import brief
 
 MOST_PIXELS = 36  # a matrix with more rows cannot be taken in
 READABLE = 14  # rows up to which the entries carry their numbers
@@ -81,23 +85,24 @@ def kernel_matrix(w: ArrayLike = (1, -2, 3), size: int | tuple[int, int] = 8, *,
     The static picture marks the first tap and its diagonal.
     Raises ValueError if w does not fit into size or holds numbers that are not finite, or for more than 36 pixels.
     """
-    w = np.asarray(w)
-    if w.dtype.kind not in "buif" or not np.isfinite(w).all():
-        raise ValueError(f"kernel_matrix: w must hold finite numbers, not {w.tolist()}")
+    w = array("w", w)
+    if not np.isfinite(w).all():
+        raise ValueError(f"kernel_matrix: w must hold finite numbers, not {brief(w.tolist())}")
     w = w.astype(float)
+    size = each("size", size, len(size) if isinstance(size, tuple | list) else 1, least=1)
+    pixels = math.prod(size)
+    if pixels > MOST_PIXELS:
+        raise ValueError(f"kernel_matrix: size {brief(size)} is {brief(pixels)} pixels, but at most {MOST_PIXELS} fit")
     a = toeplitz.matrix(w, size, padding="same", border=border)  # refuses what does not fit
-    size = (size,) if isinstance(size, int | np.integer) else tuple(size)
     if len(size) > 2 or w.ndim != len(size):
         raise ValueError(
             f"kernel_matrix: w has shape {w.shape}; with size {size} it must have 1 or 2 axes, as size has"
         )
-    if len(a.indptr) - 1 > MOST_PIXELS:
-        raise ValueError(f"kernel_matrix: the input has {a.shape[0]} pixels, but at most {MOST_PIXELS} can be shown")
     if any(k > n for k, n in zip(w.shape, size, strict=True)):
-        raise ValueError(f"kernel_matrix: the kernel {w.shape} is larger than the input {size}")
-    kernel, pixels = (" by ".join(str(n) for n in shape) for shape in (w.shape, size))
+        raise ValueError(f"kernel_matrix: the kernel w {w.shape} is larger than the input of size {size}")
+    kernel, grid = (" by ".join(str(n) for n in shape) for shape in (w.shape, size))
     alt = (
-        f"A kernel of {kernel} taps and the {a.shape[0]} by {a.shape[1]} matrix of its convolution on {pixels} pixels, "
+        f"A kernel of {kernel} taps and the {a.shape[0]} by {a.shape[1]} matrix of its convolution on {grid} pixels, "
         f"{NAMES[border]}: each tap stands on a diagonal of the matrix, and the first tap and its diagonal are marked."
     )
     return KernelMatrix(w, size, border=border, alt=alt)

@@ -10,6 +10,11 @@ from matplotlib.figure import Figure
 from cnn_course import images, visualize
 from cnn_course.appearance.live import StaticFirst, module
 from cnn_course.appearance.pictures import eight_bit, quick_png
+from cnn_course.arguments.arrays import array
+from cnn_course.arguments.floats import finite
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import function, sequence, text
+from cnn_course.arguments.shown import brief, shown
 
 
 class ObjectMover(StaticFirst):
@@ -48,10 +53,10 @@ class ObjectMover(StaticFirst):
         moved = images.shift(self._image, *shift, fill=self._fill)
         scores = []
         for name, predict in self._predictors.items():
-            row = np.asarray(predict(moved))
+            row = array(f"what predictors[{name!r}] gives", predict(moved))
             if row.shape != (1, len(self.classes)) or not np.isfinite(row).all():
                 raise ValueError(
-                    f"the predictor {name!r} gave an array of shape {row.shape}, but for one image and "
+                    f"predictors: {name!r} gave an array of shape {row.shape}, but for one image and "
                     f"{len(self.classes)} classes it must give finite probabilities of shape (1, {len(self.classes)})"
                 )
             best = int(row[0].argmax())
@@ -92,32 +97,46 @@ def object_mover(
     predictors: from a model's name to a function from images (N, C, H, W) to probabilities (N, K).
     classes: the K class names. true_class: the right one, by name or index; bars then show its probability, else
     the probability of the model's own answer. max_shift: in pixels, by default half the smaller side.
-    Raises ValueError if a shape, a class or a predictor's answer does not fit.
+    Raises ValueError if a shape, a class or a predictor's answer does not fit, TypeError for other kinds of values.
     """
-    image = np.asarray(image)
+    image = array("image", image)
     if image.ndim == 3:
         image = image[None]
-    if image.ndim != 4 or len(image) != 1 or image.shape[1] not in (1, 3):
+    if image.ndim != 4 or len(image) != 1 or image.shape[1] not in (1, 3) or not image.size:
         raise ValueError(
             f"object_mover: image has shape {image.shape}, but (C, H, W) or (1, C, H, W) is needed, C 1 or 3"
         )
-    classes = [str(name) for name in classes]
+    if not np.isfinite(image).all():
+        raise ValueError("object_mover: image must hold finite numbers, but it holds NaN or infinity")
+    classes = [str(name) for name in sequence("classes", classes, "a list of names")]
+    if not classes:
+        raise ValueError("object_mover: classes is empty: give at least one name")
+    if not isinstance(predictors, Mapping):
+        raise TypeError(f"predictors must be a dict from a model's name to a function, not {shown(predictors)}")
     if not predictors:
         raise ValueError("object_mover: there are no predictors: give at least one model")
+    for name, predict in predictors.items():
+        text("each name in predictors", name)
+        function(f"predictors[{name!r}]", predict)
     if isinstance(true_class, str):
         if true_class not in classes:
-            raise ValueError(f"object_mover: the class {true_class!r} is not one of {classes}")
+            raise ValueError(f"object_mover: true_class {true_class!r} is not one of the classes {classes}")
         true_class = classes.index(true_class)
-    if true_class is not None and not 0 <= true_class < len(classes):
-        raise ValueError(f"object_mover: true_class is {true_class}, but there are {len(classes)} classes from 0")
-    max_shift = min(image.shape[-2:]) // 2 if max_shift is None else max_shift
-    if max_shift < 1:
-        raise ValueError(f"object_mover: max_shift is {max_shift}, but it must be at least 1")
+    if true_class is not None:
+        true_class = integer("true_class", true_class)
+        if not 0 <= true_class < len(classes):
+            raise ValueError(
+                f"object_mover: true_class is {brief(true_class)}, but there are {len(classes)} classes from 0"
+            )
+    # A shift by the longer side leaves nothing of the object.
+    most = max(image.shape[-2:])
+    max_shift = max(1, min(image.shape[-2:]) // 2) if max_shift is None else max_shift
+    max_shift = integer("max_shift", max_shift, least=1, most=most)
+    finite("fill", fill)
     what = "its own answer" if true_class is None else f"the true class, {classes[true_class]}"
     alt = f"An object that can be moved, and for each of {', '.join(predictors)} the probability of {what}."
     return ObjectMover(
-        image, predictors, fill, classes=classes, alt=alt, max_shift=int(max_shift),
-        true_class=None if true_class is None else int(true_class),
+        image, predictors, fill, classes=classes, alt=alt, max_shift=max_shift, true_class=true_class,
     )  # fmt: skip
 
 

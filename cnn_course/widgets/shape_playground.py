@@ -17,6 +17,8 @@ from cnn_course.arithmetic import conv_macs, conv_parameters
 from cnn_course.array_engine.conv_arguments import borders_of, output_size
 
 LARGEST = 64  # pixels to a side
+MOST_CHANNELS = 1_000_000  # no layer has more, and the products stay numbers that can be read
+MOST_PADDING = 64  # on a side: three grids of zeros around the largest input
 READABLE = 18  # cells to a side in which a number can be read
 DEPTHS = (1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 128, 256, 512)
 # Zero is offered where it is not allowed as well: what the package says to it is part of the lesson.
@@ -70,7 +72,12 @@ def shape_playground(
     The numbers come from `output_size`, `conv_parameters` and `conv_macs`, and so do the messages.
     Raises TypeError and ValueError as they do, and for a size above 64.
     """
-    values = dict(zip(ORDER, (size, channels, kernel, filters, stride, padding, dilation, groups), strict=True))
+    given = (size, channels, kernel, filters, stride, padding, dilation, groups)
+    # Plain Python numbers: NumPy's do not travel as JSON.
+    values = {
+        name: value if name == "padding" and isinstance(value, str) else integer(name, value)
+        for name, value in zip(ORDER, given, strict=True)
+    }
     shapes = dict(_compute(values)["lines"])["shape"]
     controls = [_control(name, value) for name, value in values.items()]
     alt = (
@@ -91,6 +98,11 @@ def _compute(values: Mapping) -> dict:
     """Everything that is shown. Raises TypeError and ValueError for a layer that is not possible."""
     if set(values) != set(ORDER):
         raise ValueError(f"the controls are {sorted(ORDER)}, not {sorted(values)}")
+    for name in ("channels", "filters", "groups"):
+        integer(name, values[name], least=1, most=MOST_CHANNELS)
+    integer("kernel", values["kernel"], least=1)
+    if not isinstance(values["padding"], str):
+        integer("padding", values["padding"], most=MOST_PADDING)
     n, k, s, p, d = (values[name] for name in ("size", "kernel", "stride", "padding", "dilation"))
     if integer("size", n, least=1) > LARGEST:
         raise ValueError(f"size must be at most {LARGEST}, not {n}: a larger grid cannot be seen")

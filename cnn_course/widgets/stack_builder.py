@@ -13,6 +13,8 @@ from cnn_course import images, stacks, visualize
 from cnn_course.appearance import colours
 from cnn_course.appearance.live import StaticFirst, module, styles
 from cnn_course.appearance.pictures import eight_bit, quick_png
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import one_of, sequence, text
 from cnn_course.inspection.layer_table import Table
 
 CHANNELS = 64
@@ -82,7 +84,7 @@ class StackBuilder(StaticFirst):
             raise ValueError(f"{len(self.layers)} layers: the table has room for {MOST_LAYERS}")
         unknown = next((name for name in self.layers if name not in BLOCKS), None)
         if unknown is not None:
-            raise ValueError(f"there is no layer {unknown!r}: choose from {', '.join(BLOCKS)}")
+            raise ValueError(f"layers: there is no layer {unknown!r}: choose from {', '.join(BLOCKS)}")
         layers = [BLOCKS[name] for name in self.layers]
         if not self.padded:
             layers = [dataclasses.replace(layer, padding=0) for layer in layers]
@@ -120,11 +122,19 @@ def stack_builder(
     """Add and remove layers; see the receptive field of a unit on a photograph, the jump, and the table.
 
     photograph: one of `images.PHOTOGRAPHS`, in grey, size x size pixels. layers: names of `BLOCKS`, to start with.
-    Raises ValueError for an unknown photograph or layer, or a stack that does not fit into the size.
+    Raises ValueError for an unknown photograph or layer, or a stack that does not fit into the size; TypeError for
+    other kinds of values.
     """
+    one_of("photograph", photograph, images.PHOTOGRAPHS)
+    layers = [text(f"layers[{i}]", name) for i, name in enumerate(sequence("layers", layers, "a list of names"))]
+    # The picture is stored in the notebook, and no network of the course sees more.
+    size = integer("size", size, least=1, most=1024)
     picture = images.photograph(photograph, size=size, gray=True)
     what = f"The photograph {photograph} with the receptive field of one unit and of its neighbour."
-    return StackBuilder(picture, layers=list(layers), alt=what)
+    try:
+        return StackBuilder(picture, layers=layers, alt=what)
+    except ValueError as error:
+        raise ValueError(f"stack_builder: layers do not fit size {size}: {error}") from None
 
 
 def _static(picture: np.ndarray, table: Table) -> bytes:

@@ -9,9 +9,14 @@ from numpy.typing import ArrayLike
 
 from cnn_course import visualize
 from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.arguments.arrays import array
+from cnn_course.arguments.integers import integer, pair
+from cnn_course.arguments.objects import flag, text
+from cnn_course.arguments.shown import brief
 from cnn_course.convolution import conv2d, flip
 
 MOST_CELLS = 16  # to a side: more cannot be read
+MOST_DIGITS = 6  # after the point: more do not fit into a cell
 
 
 class SteppingWindow(StaticFirst):
@@ -44,23 +49,29 @@ def stepping_window(
     flipped=True starts with the kernel turned round, which is convolution; False is correlation, what a CNN computes.
     digits: after the point; by default none where every number is whole, else two.
     The static picture shows the middle of the run; the live view starts at the first cell.
-    Raises ValueError if a size does not fit; the values come from `conv2d`.
+    Raises ValueError if a size does not fit, TypeError for other kinds of values; the values come from `conv2d`.
     """
-    x, w = (np.asarray(a, dtype=float) for a in (x, w))
+    text("title", title)
+    flipped = flag("flipped", flipped)
+    if digits is not None:
+        digits = integer("digits", digits, least=0, most=MOST_DIGITS)
+    x, w = array("x", x).astype(float), array("w", w).astype(float)
     if x.ndim not in (1, 2) or w.ndim != x.ndim or not x.size or not w.size:
         raise ValueError(f"stepping_window: x has shape {x.shape} and w {w.shape}: both must be (H, W), or both (W,)")
-    stride, padding = _pair(stride, x.ndim, 1), _pair(padding, x.ndim, 0)
+    stride, padding = _pair("stride", stride, x.ndim, 1), _pair("padding", padding, x.ndim, 0)
     x, w = np.atleast_2d(x), np.atleast_2d(w)
     if not (np.isfinite(x).all() and np.isfinite(w).all()):
         raise ValueError("stepping_window: x and w must be finite numbers (a NaN or infinity was given)")
+    sides = tuple(n + 2 * p for n, p in zip(x.shape, padding, strict=True))
+    if max(sides) > MOST_CELLS:
+        raise ValueError(
+            f"stepping_window: x with its padding is {brief(sides)}, but cells stay readable up to {MOST_CELLS} to a "
+            "side"
+        )
     outputs = [
         conv2d(x[None, None], kernel[None, None], stride=stride, padding=padding)[0, 0] for kernel in (w, flip(w))
     ]
     padded = np.pad(x, [(p, p) for p in padding])
-    if max(padded.shape) > MOST_CELLS:
-        raise ValueError(
-            f"stepping_window: the padded input is {padded.shape}, but cells stay readable up to {MOST_CELLS} to a side"
-        )
     if digits is None:
         digits = 0 if all(np.all(a == np.round(a)) for a in (x, w)) else 2
     height, width = outputs[0].shape
@@ -77,16 +88,14 @@ def stepping_window(
         "kernels": [w.tolist(), flip(w).tolist()],
         "outputs": [output.tolist() for output in outputs],
     }
-    return SteppingWindow(data=data, flipped=bool(flipped), digits=int(digits), title=title, alt=alt)
+    return SteppingWindow(data=data, flipped=flipped, digits=digits, title=title, alt=alt)
 
 
-def _pair(value: Any, ndim: int, neutral: int) -> tuple[int, int]:
+def _pair(name: str, value: Any, ndim: int, neutral: int) -> tuple[int, int]:
     if isinstance(value, str):
-        raise ValueError(f"stepping_window: padding {value!r}: give it as a number or a pair, like 1 or (1, 2)")
-    if np.ndim(value) == 0:
-        return (value, value) if ndim == 2 else (neutral, value)
-    first, second = value
-    return first, second
+        raise ValueError(f"stepping_window: {name} {value!r}: give it as a number or a pair, like 1 or (1, 2)")
+    first, second = pair(name, value, least=neutral)  # neutral is also the least: a stride of 1, a padding of 0
+    return (first, second) if ndim == 2 or isinstance(value, tuple | list) else (neutral, second)
 
 
 def _static(data: dict, flipped: bool, digits: int, title: str) -> bytes:

@@ -3,14 +3,18 @@
 import math
 from typing import Any
 
-import numpy as np
 import traitlets
 from IPython.display import DisplayHandle, display
 from matplotlib.figure import Figure
 
 from cnn_course import visualize
 from cnn_course.appearance.live import StaticFirst, module
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import text
+from cnn_course.arguments.shown import shown
 from cnn_course.training.history import Epoch, History
+
+MOST_EPOCHS = 1_000_000  # points on one axis; every epoch sends all of them to the browser
 
 
 class TrainingMonitor(StaticFirst):
@@ -45,7 +49,7 @@ class TrainingMonitor(StaticFirst):
     def __call__(self, epoch: Epoch) -> None:
         """Add one row; `train.fit(..., on_epoch=monitor)` calls it. Raises TypeError for anything but an Epoch."""
         if not isinstance(epoch, Epoch):
-            raise TypeError(f"training_monitor: give it the rows of a History, one Epoch at a time, not {epoch!r}")
+            raise TypeError(f"training_monitor: give it the rows of a History, one Epoch at a time, not {shown(epoch)}")
         self.history.epochs.append(epoch)
         self.over = False
         values = {name: getattr(epoch, name) for name in Epoch.__dataclass_fields__}
@@ -77,9 +81,10 @@ def training_monitor(epochs: int, *, title: str = "", alt: str = "") -> Training
     epochs: how many there will be, for the axis and the remaining time. alt: says in words what the curves show at the
     end; it is stored with the picture, so it must be the same on every run.
     Leaving the `with` block, also by an exception, puts the curves so far in the place of the empty view.
-    Raises ValueError for a number of epochs below 1.
+    Raises ValueError for a number of epochs below 1 or above a million, TypeError for other kinds of values.
     """
-    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 1:
-        raise ValueError(f"training_monitor: epochs must be a whole number of at least 1, got {epochs!r}")
+    epochs = integer("epochs", epochs, least=1, most=MOST_EPOCHS)
+    text("title", title)
+    text("alt", alt)
     alt = alt or f"Curves of a training{f', {title}' if title else ''}: loss and accuracy against the epoch."
-    return TrainingMonitor(title=title, alt=alt, epochs=int(epochs))
+    return TrainingMonitor(title=title, alt=alt, epochs=epochs)

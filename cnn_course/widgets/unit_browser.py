@@ -15,6 +15,9 @@ from cnn_course import visualize
 from cnn_course.appearance import colours
 from cnn_course.appearance.live import StaticFirst, module
 from cnn_course.appearance.pictures import quick_png
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import sequence, text
+from cnn_course.arguments.shown import brief, shown
 from cnn_course.images import to_hwc
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 COLUMNS = 16  # of the pictures that the browser cuts its tiles from
 PER_ROW = 8  # units side by side, here and in the browser
 MOST = 64  # units of a layer that are shown
+MOST_STEPS = 10_000  # of all units at once: a minute or more for each layer
 
 
 class UnitBrowser(StaticFirst):
@@ -59,23 +63,27 @@ def unit_browser(
 
     images: uint8 (N, C, H, W), C 1 or 3, to choose from; of a layer the first 64 channels are shown. steps: of
     `interpret.maximise`. start: (layer, channel) shown first, by default the first channel of the last layer.
-    Raises ValueError as `interpret.top_images` does, and for a start that is not shown; TypeError for other images.
+    Raises ValueError as `interpret.top_images` does, and for a start that is not shown; TypeError for other images and
+    for what is no module, no name and no whole number.
     """
     from cnn_course import interpret  # here, because the other views need no torch
 
+    layers = [text(f"layers[{i}]", name) for i, name in enumerate(sequence("layers", layers, "a list of names"))]
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        raise TypeError(f"unit_browser: images must be a NumPy array of uint8, not {getattr(images, 'dtype', images)}")
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(layers):
+        raise TypeError(f"unit_browser: images must be a NumPy array of uint8, not {shown(images)}")
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.size or not layers:
         raise ValueError(
-            f"unit_browser: give one layer or more, and images (N, C, H, W) with C 1 or 3; got {list(layers)} and "
-            f"{images.shape}"
+            f"unit_browser: give layers one name or more, and images (N, C, H, W) with C 1 or 3; got {brief(layers)} "
+            f"and {images.shape}"
         )
-    first = images[:1]
-    given = interpret.activations(model, first, list(layers))
+    k, steps = integer("k", k, least=1), integer("steps", steps, least=0, most=MOST_STEPS)
+    given = interpret.activations(model, images[:1], layers)
     counts = {name: min(MOST, given[name].shape[1]) for name in layers}
-    name, unit = start or (layers[-1], 0)
-    if name not in counts or not 0 <= unit < counts[name]:
-        raise ValueError(f"unit_browser: start is {start!r}, but the layers and their units are {counts}")
+    chosen = (layers[-1], 0) if start is None else sequence("start", start, "a pair (layer, channel)")
+    shown_first = len(chosen) == 2 and isinstance(chosen[0], str) and chosen[0] in counts
+    if not shown_first or not 0 <= integer("start[1]", chosen[1]) < counts[chosen[0]]:
+        raise ValueError(f"unit_browser: start is {brief(start)}, but the layers and their units are {counts}")
+    name, unit = chosen
 
     listed, best = [], []
     used: dict[int, int] = {}  # the number of an image in `images` -> in the pool
@@ -89,16 +97,16 @@ def unit_browser(
             rows = zip(places, values, boxes, strict=True)
             units.append([{"image": i, "value": round(v, 3), "box": box} for i, v, box in rows])
         listed.append({"name": layer, "units": units})
-    chosen = [list(counts).index(name), unit]
+    at = [list(counts).index(name), unit]
     pool = images[list(used)]
     alt = (
         f"The {counts[name]} units of {name}, each with the image that was made to excite it; for unit {unit} the {k} "
         "images that excite it most, with a frame around the part that it sees, and these parts enlarged."
     )
     return UnitBrowser(
-        {"best": best[chosen[0]], "pool": pool},
+        {"best": best[at[0]], "pool": pool},
         alt=alt, size=list(images.shape[2:]), layers=listed, sprites=[_sprite(x) for x in best],
-        pool=_sprite(pool), chosen=chosen,
+        pool=_sprite(pool), chosen=at,
     )  # fmt: skip
 
 
