@@ -19,7 +19,7 @@ from cnn_course import fast_convolution
 from cnn_course.arguments.arrays import array, with_axes
 from cnn_course.arguments.floats import same_float
 from cnn_course.arguments.integers import integer
-from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.memory import MOST_BYTES, affordable
 from cnn_course.arguments.objects import flag, one_of
 from cnn_course.arguments.shown import brief
 from cnn_course.array_engine.conv_arguments import (
@@ -51,8 +51,8 @@ WINOGRAD_CHANNELS = 32
 
 METHODS = ("auto", "direct", "winograd", "fft")
 
-# One costs about a third of a microsecond: this many are half a minute.
-MOST_LOOPED_MACS = 10**8
+# One costs up to a microsecond: this many are ten seconds.
+MOST_LOOPED_MACS = 10**7
 
 
 def flip(w: ArrayLike) -> NDArray:
@@ -104,13 +104,13 @@ def conv2d_loops(
 ) -> NDArray[np.floating]:
     """`conv2d` as its definition says: one loop per index. Thousands of times slower; read it, do not use it.
 
-    Raises as `conv2d` does, and ValueError where the loops would take minutes.
+    Raises as `conv2d` does, and ValueError where the loops would run for more than some ten seconds.
     """
     conv = checked(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     if conv.macs > MOST_LOOPED_MACS:
         raise ValueError(
             f"x and w, of shapes {conv.x.shape} and {conv.w.shape}, need {conv.macs:,} multiplications with this "
-            f"padding; the loops do at most {MOST_LOOPED_MACS:,}, for more would take minutes: use conv2d"
+            f"padding; the loops do at most {MOST_LOOPED_MACS:,}, or one waits for minutes: use conv2d"
         )
     x, w, b, (sy, sx), borders, (dy, dx), groups, out = conv
     x = np.pad(x, ((0, 0), (0, 0), *borders))
@@ -140,8 +140,17 @@ def conv2d_windows(
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
 ) -> NDArray[np.floating]:
-    """`conv2d` without loops over pixels: a view of all windows, contracted with the kernels by `np.tensordot`."""
+    """`conv2d` without loops over pixels: a view of all windows, contracted with the kernels by `np.tensordot`.
+
+    Raises as `conv2d` does, and ValueError where the copy of all windows, which tensordot makes, would not fit.
+    """
     conv = checked(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    seen_bytes = conv.x.itemsize * len(conv.x) * conv.w[0].size * conv.groups * math.prod(conv.out.shape[2:])
+    if seen_bytes > MOST_BYTES:
+        raise ValueError(
+            f"x and w, of shapes {conv.x.shape} and {conv.w.shape}, have {seen_bytes / 2**30:.0f} GiB of windows with "
+            f"this padding, and at most {MOST_BYTES // 2**30} are copied here: use conv2d"
+        )
     seen = fast_convolution.windows(np.pad(conv.x, ((0, 0), (0, 0), *conv.borders)), conv)  # (N, C, kh, kw, OH, OW)
     if conv.out.size:
         parts = [
@@ -188,7 +197,8 @@ def conv2d(
             f'x {conv.w.shape[3]}, stride {conv.stride}, dilation {conv.dilation}: use "auto", "direct" or "fft"'
         )
     if method == "fft":  # "auto" would not take it for spectra this large
-        affordable("method", method, len(conv.w) * conv.w.shape[1] * math.prod(conv.padded_size), itemsize=8)
+        spectra = len(conv.w) * conv.w.shape[1] * math.prod(conv.padded_size)  # and three copies on the way to them
+        affordable("method", method, 4 * spectra, itemsize=conv.x.itemsize)
     return _compute(conv, _pick(conv) if method == "auto" else method)
 
 

@@ -136,13 +136,18 @@ class Convolution(NamedTuple):
 
 
 def axes_of(x: NDArray, w: NDArray) -> int:
-    """Along how many axes the kernels of w slide on x. Raises ValueError for an x of too few or too many."""
+    """Along how many axes the kernels of w slide on x. Raises ValueError where the two do not agree on it."""
     if x.ndim - 2 not in AXES:
         raise ValueError(f"x must have 3, 4 or 5 axes, (N, C) and one to three more, but has shape {x.shape}")
     if w.ndim == x.ndim + 1 and w.ndim - 2 in AXES:  # an image without its batch would count as a batch of rows
         raise ValueError(
             f"x must have {w.ndim} axes {AXES[w.ndim - 2]}, as many as w (shape {w.shape}), but has {x.ndim} (shape "
             f"{x.shape}): of one image, x[None] makes a batch"
+        )
+    if w.ndim != x.ndim:
+        raise ValueError(
+            f"w must have {x.ndim} axes {KERNEL_AXES[x.ndim - 2]}, as many as x (shape {x.shape}), but has {w.ndim} "
+            f"(shape {w.shape})"
         )
     return x.ndim - 2
 
