@@ -38,6 +38,16 @@ def test_one_process_gets_back_what_it_gave():
         raise RuntimeError("of the model itself")
 
 
+@pytest.mark.parametrize(
+    ("rank", "size", "says"), [("no", "2", "RANK must be a whole number"), ("2", "2", "there is no process 2 of 2")]
+)
+def test_an_environment_that_torchrun_does_not_make(monkeypatch, rank, size, says):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", size)
+    with pytest.raises(DistributedError, match=says):
+        distributed.setup("cpu")
+
+
 @pytest.mark.parametrize("images", [0, 1, 2, 7, 12])
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
 def test_shares_cover_the_batch_once(images, processes):

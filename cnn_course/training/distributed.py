@@ -49,11 +49,14 @@ def setup(device_name: str = "auto", patience: timedelta = PATIENCE) -> Group:
     On CUDA, process i of a host takes GPU i, and they talk through NCCL; otherwise they are on the CPU and use gloo.
     The group lives as long as the process: a second call gives the same one.
     patience: the longest that one process may keep the others waiting, as by writing a checkpoint.
-    Raises ValueError for a device that cannot be shared, DistributedError where the processes do not find each other.
+    Raises ValueError for a device that cannot be shared, DistributedError where the processes do not find each other,
+    or where the environment has numbers that torchrun does not set.
     """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return Group(device=device_name)
-    rank, world_size, local = (int(os.environ.get(name, 0)) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    rank, world_size, local = map(_number, ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    if not 0 <= rank < world_size or local < 0:
+        raise DistributedError(f"there is no process {rank} of {world_size}: torchrun sets RANK and WORLD_SIZE")
     if device_name == "auto":
         device_name = "cuda" if torch.cuda.is_available() else "cpu"
     if device_name not in ("cpu", "cuda"):
@@ -72,6 +75,15 @@ def setup(device_name: str = "auto", patience: timedelta = PATIENCE) -> Group:
             dist.init_process_group("nccl" if device_name != "cpu" else "gloo", timeout=patience)
         atexit.register(dist.destroy_process_group)  # not sooner: torch cannot join the same group twice
     return group
+
+
+def _number(name: str) -> int:
+    """A variable of the environment that torchrun sets."""
+    found = os.environ.get(name, "0")
+    try:
+        return int(found)
+    except ValueError:
+        raise DistributedError(f"{name} must be a whole number, as torchrun sets it, not {found!r}: unset it") from None
 
 
 def wrap(model: nn.Module, group: Group) -> nn.Module:
