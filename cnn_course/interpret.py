@@ -97,8 +97,8 @@ def occlusion(
     window, stride = integer("window", window), integer("stride", stride)
     if not 1 <= window <= min(height, width) or not 1 <= stride <= window:
         raise ValueError(
-            f"window must be 1 to {min(height, width)}, the shorter side of the images, and stride 1 to window, so that "
-            f"no pixel is left out, got window {brief(window)} and stride {brief(stride)}"
+            f"window must be 1 to {min(height, width)}, the shorter side of the images, and stride 1 to window, "
+            f"so that no pixel is left out, got window {brief(window)} and stride {brief(stride)}"
         )
     batch_size = integer("batch_size", batch_size, least=1)
     fill = probing.filled(model, "baseline", baseline, x.shape)

@@ -367,12 +367,14 @@ def test_numbers_of_numpy_are_numbers(net, images):
     np.testing.assert_array_equal(ours, interpret.saliency(net, images, 1, copies=2, noise=0.5, seed=3))
 
 
-@pytest.mark.parametrize("layout", [np.asfortranarray, lambda x: x[::-1, ..., ::-1], lambda x: x.astype(">f4")])
+@pytest.mark.parametrize(
+    "layout", [np.asfortranarray, lambda x: x[::-1, ..., ::-1], lambda x: x.astype(">f4"), lambda x: x[:1][::-1]]
+)
 def test_images_of_any_layout(net, images, layout):
     given = layout(images.numpy())
-    expected = interpret.saliency(net, np.ascontiguousarray(given, dtype=np.float32), TARGETS)
+    expected = interpret.saliency(net, np.array(given, np.float32), 1)
     given.flags.writeable = False
-    np.testing.assert_array_equal(interpret.saliency(net, given, TARGETS), expected)
+    np.testing.assert_array_equal(interpret.saliency(net, given, 1), expected)
 
 
 def test_a_first_layer_that_works_in_place_leaves_the_images_alone():

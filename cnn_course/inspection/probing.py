@@ -52,7 +52,7 @@ def checked_shape(name: str, value: Any) -> tuple[int, int, int]:
 
 
 def checked_tensor(name: str, value: Any) -> Tensor:
-    """Return a tensor of the finite real numbers in a tensor or an array of any layout; it may share their memory.
+    """Return a tensor of the finite real numbers in a tensor, whose memory it shares, or an array of any layout.
 
     Raises TypeError for what holds no numbers, ValueError for NaN or infinity and for the meta device.
     """
@@ -65,8 +65,8 @@ def checked_tensor(name: str, value: Any) -> Tensor:
     else:
         given = array(name, value)
         native = given.dtype.newbyteorder("=") if given.dtype.itemsize <= 8 else np.dtype(np.float64)
-        # torch knows no strides below 0, and warns of memory that it must not write to.
-        found = torch.from_numpy(np.require(given, native, ["C", "W"]))
+        # A copy: torch knows no strides below 0, and warns of memory that it must not write to.
+        found = torch.from_numpy(np.array(given, native, order="C"))
     _check_finite(name, found)
     return found
 
