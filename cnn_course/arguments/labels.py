@@ -19,6 +19,6 @@ def images_and_labels(images: Any, labels: Any) -> None:
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
         raise TypeError(f"labels must be a NumPy array of whole numbers, not {shown(labels)}")
     if labels.shape != images.shape[:1]:
-        raise ValueError(f"labels must have shape ({len(images)},), one for each image, but have shape {labels.shape}")
+        raise ValueError(f"labels must have shape ({len(images)},), one for each of images, but have {labels.shape}")
     if labels.size and labels.min() < 0:
         raise ValueError(f"labels must count from 0, but one is {labels.min()}")
