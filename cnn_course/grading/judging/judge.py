@@ -134,6 +134,8 @@ def grade(
             with contextlib.suppress(TimeoutError):  # then functions are missing, and each test says so
                 student.start()
             for cell in master.cells:
+                if settings(cell).get("grade_id") in functions:
+                    student.at(settings(cell)["grade_id"])
                 if is_graded(cell) and cell.cell_type == "code":
                     for known in (name for found in functions.values() for name in found):
                         names.pop(known, None)

@@ -37,8 +37,8 @@ class Student:
 
     The texts are read in a child in which nothing of the student's has run. Of cells of the student's own only those
     statements are run that an answer needs. Where all that the cells do is to define, and no name is defined twice, one
-    child runs them all; else the answers of each cell get a child that has run what stands above them and nothing
-    below, as when the notebook's own tests ran.
+    child runs them all; else each place in the notebook gets a child that has run what stands above and nothing below,
+    as when the notebook's own tests ran: see `at`.
 
     Where the lab has rules, a function that breaks them runs nowhere, and a statement that only some functions may use
     runs in a child with those only: otherwise one cell could put into NumPy what the rules forbid to another.
@@ -56,58 +56,67 @@ class Student:
         self._said: dict[Place, Statement] = {}  # in the notebook's order
         self._makers: dict[str, list[Place]] = {}  # of each name
         self._words: dict[str, frozenset[str]] = {}  # function: the words of all that it uses
-        # By the words that not every function may use, and by the cell where each has a child of its own.
-        self._processes: dict[tuple[frozenset[str], str], _Process] = {}
+        self._apart = False  # whether each place has a child of its own
+        self._place = ""  # the cell whose end the processes below stand at; "" for the end of the notebook
+        self._spare: list[_Process] = []  # has read, and run nothing
+        self._processes: dict[frozenset[str], _Process] = {}  # by the words that not every function may use
         self._runs_in: dict[str, _Process] = {}
         self._hung: set[str] = set()  # functions that took too long once: they are not called again
 
     @undisturbed()
     def start(self) -> None:
-        """Read and run every cell once. Raises TimeoutError if there is no time left, SandboxError without a child."""
-        spare = [_Process(self)]  # it reads, and has then run nothing
-        self._processes[frozenset(), "to read"] = spare[0]
+        """Read every cell, and run each once. Raises TimeoutError if no time is left, SandboxError without a child."""
+        self._spare = [reader := _Process(self)]
         for cell, source in self.cells.items():
-            for number, statement in enumerate(self._read(spare[0], cell, source)):
+            for number, statement in enumerate(self._read(reader, cell, source)):
                 self._said[cell, number] = statement
                 for name in statement.made:
                     self._makers.setdefault(name, []).append((cell, number))
-        closures = {name: self._closure(cell, name) for cell, found in self.names.items() for name in found}
-        needed = set().union(*closures.values())
-        run = [place for place in self._said if place[0] in self.names or place in needed]
-        common = [place for place in run if not rules.unusual(self._said[place].words)]
-        apart = self._in_each_others_way(run)
-        del self._processes[frozenset(), "to read"]
-        for cell, functions in self.names.items():
-            for function in functions:
-                words = frozenset().union(*(self._said[place].words for place in closures[function]))
-                self._words[function] = words
-                if not rules.broken(words, function):
-                    key = rules.unusual(words), cell if apart else ""
-                    if key not in self._processes:
-                        self._processes[key] = spare.pop() if spare else _Process(self)
-                        self._processes[key].places.update(p for p in common if not apart or self._above(p, cell))
-                    self._runs_in[function] = self._processes[key]
-                    self._processes[key].places.update(closures[function])
-        for process in spare:
-            process.stop()
+        self._prepare("")
+        self._apart = self._in_each_others_way()
+        if self._apart:
+            self._processes, self._spare = {}, [reader]
         for process in self._processes.values():
             process.start()
 
     @undisturbed()
+    def at(self, cell: str) -> None:
+        """From now on the functions are those that the notebook has at the end of this cell."""
+        if self._apart and cell != self._place:
+            for process in self._processes.values():
+                process.stop()
+            self._prepare(cell)
+
+    def _prepare(self, place: str) -> None:
+        """Share the functions, as they are at a place, among processes, which start when they are asked."""
+        self._place, self._processes, self._runs_in = place, {}, {}
+        closures = {function: self._closure(function) for function in self.functions}
+        needed = set().union(*closures.values())
+        common = {p for p in self._said if self._above(p) and (p[0] in self.names or p in needed)}
+        common = {p for p in common if not rules.unusual(self._said[p].words)}
+        for function, closure in closures.items():
+            self._words[function] = words = frozenset().union(*(self._said[p].words for p in closure))
+            if not rules.broken(words, function):
+                key = rules.unusual(words)
+                if key not in self._processes:
+                    self._processes[key] = self._spare.pop() if self._spare else _Process(self)
+                    self._processes[key].places = {*common}
+                self._processes[key].places |= closure
+                self._runs_in[function] = self._processes[key]
+
+    @undisturbed()
     def stop(self) -> None:
         """End all processes and everything that they started."""
-        for process in self._processes.values():
+        for process in [*self._processes.values(), *self._spare]:
             process.stop()
 
     def stubs(self) -> dict[str, Any]:
         """A stand-in for each function that the cells defined."""
         known = {}
-        for name in self.functions:
-            if name in self._words:
-                process = self._runs_in.get(name)
-                there = self._makers if process is None else process.functions
-                if name in there:
-                    known[name] = _Stub(self, name, self._words[name])
+        for name, words in self._words.items():
+            process = self._runs_in.get(name)
+            if name in (self._makers if process is None or not process.running else process.functions):
+                known[name] = _Stub(self, name, words)
         return known
 
     def call(self, function: str, arguments: list, options: dict) -> Any:
@@ -152,36 +161,37 @@ class Student:
             for made, used, words, calm in answer["statements"]
         ]
 
-    def _closure(self, cell: str, function: str) -> set[Place]:
-        """The statements that make a function of a cell, and those that make what these use."""
+    def _closure(self, function: str) -> set[Place]:
+        """The statements that make a function, and those that make what these use."""
         found: set[Place] = set()
-        wanted = self._made(function, cell)
+        wanted = self._made(function)
         while wanted:
             if (place := wanted.pop()) not in found:
                 found.add(place)
-                wanted += [maker for name in self._said[place].used for maker in self._made(name, cell)]
+                wanted += [maker for name in self._said[place].used for maker in self._made(name)]
         return found
 
-    def _made(self, name: str, cell: str) -> list[Place]:
-        """Where a name is made, as seen from the end of a cell: there or above; if nowhere, then below."""
+    def _made(self, name: str) -> list[Place]:
+        """Where a name is made above; if nowhere, then below."""
         makers = self._makers.get(name, [])
-        return [place for place in makers if self._above(place, cell)] or [*makers]
+        return [place for place in makers if self._above(place)] or [*makers]
 
-    def _above(self, place: Place, cell: str) -> bool:
-        """Whether a statement stands in a cell or above it. All are above one that is not there."""
-        return cell not in self._order or self._order[place[0]] <= self._order[cell]
+    def _above(self, place: Place) -> bool:
+        """Whether a statement stands above the end of the cell that it is now."""
+        return self._place not in self._order or self._order[place[0]] <= self._order[self._place]
 
-    def _in_each_others_way(self, run: list[Place]) -> bool:
+    def _in_each_others_way(self) -> bool:
         """Whether it matters for an answer which cells below it have been run."""
-        found = [(cell, self._said[cell, number]) for cell, number in run]
+        run = {place for process in self._processes.values() for place in process.places}
         made: dict[str, tuple[str, frozenset[str] | None]] = {}
-        for cell, statement in found:
+        for place in run:
+            statement = self._said[place]
             imports = statement.words if any(word.startswith(IMPORT) for word in statement.words) else None
             for name in statement.made:
-                where, what = made.setdefault(name, (cell, imports))
-                if where != cell and (imports is None or what != imports):
+                where, what = made.setdefault(name, (place[0], imports))
+                if where != place[0] and (imports is None or what != imports):
                     return True
-        return not all(statement.calm for _, statement in found)
+        return not all(self._said[place].calm for place in run)
 
 
 class _Process:
@@ -191,6 +201,7 @@ class _Process:
         self.student = student
         self.places: set[Place] = set()  # what is run here
         self.functions: set[str] = set()
+        self.running = False  # whether it has run them
         self.pid = 0
         self._channel: socket.socket | None = None
         self._time = student.clock.for_a_call(CALL_SECONDS)
@@ -207,6 +218,7 @@ class _Process:
                     numbers = sorted(number for where, number in self.places if where == cell)
                     if numbers and self.student.problems.get(cell, "") not in _DEADLY:
                         self._run(cell, numbers)
+                self.running = True
                 return
             except WireError as error:
                 self.stop()
@@ -234,15 +246,17 @@ class _Process:
     def stop(self) -> None:
         if self._channel is not None:
             self._channel.close()
-            self._channel = None
+            self._channel, self.running = None, False
             self.student.clock.settle()
             self.student.host.kill(self.pid)
             self.student.clock.forget()
 
     def ask(self, request: dict, arguments: list, options: dict, function: str) -> Any:
         """Send a request; what came back. Raises what the function raised, _Hung, TimeoutError or ProcessEnded."""
-        if self._channel is None:
+        if not self.running:
             self.start()
+        if function not in self.functions:
+            raise NameError(f"name {function!r} is not defined", name=function)
         arrays: list[np.ndarray] = []
         packed = {
             "arguments": wire.pack(list(arguments), arrays, self._number_of),
