@@ -68,7 +68,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetState:
-    """One line of `describe`: `state` is "built in", "on disk" or "missing"; `hint` is what to type next."""
+    """One line of `describe`: `state` is "built in", "on disk", "missing" or "locked"; `hint` is what to do next."""
 
     name: str
     title: str
@@ -212,7 +212,7 @@ def verify(name: str, root: str | os.PathLike | None = None) -> str:
 def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
     """All data sets, built in, published and folders in the data root. Looks at names only: nothing is read.
 
-    Raises DatasetError for a data root that is there and cannot be looked into.
+    What may not be looked into is "locked", and leaves the others as they are.
     """
     where = data_root(root)
     rows = [
@@ -220,15 +220,20 @@ def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
         for name, b in BUILT_IN.items()
     ]
     for name, p in PUBLISHED.items():
-        with readable(where):
+        try:
             here = p.present(where)
-        state = "on disk" if here else "missing"
-        hint = "" if here else f"cnn-course data get {name}  ({megabytes(p.download)})"
+            state = "on disk" if here else "missing"
+            hint = "" if here else f"cnn-course data get {name}  ({megabytes(p.download)})"
+        except OSError as error:
+            state, hint = "locked", f"cannot look into {error.filename or where}: {error.strerror or error}"
         rows.append(DatasetState(name=name, title=p.title, images=p.images, size=p.size, state=state, hint=hint))
     known = {"MNIST", "FashionMNIST", published_files.CIFAR10_FOLDER}
-    with readable(where):
-        here_too = where.iterdir() if where.is_dir() else ()
-        folders = sorted(d for d in here_too if d.is_dir() and d.name not in known and d.name[0] != ".")
+    try:
+        # os.path says no, where Path raises an error: one odd folder leaves the others.
+        names = sorted(n for n in os.listdir(where) if n not in known and n[0] != "." and os.path.isdir(where / n))
+    except OSError:  # none, or locked: then the published sets say so
+        names = []
+    folders = [where / name for name in names]
     for folder in folders:
         try:
             classes, splits = image_folder.list_splits(folder)

@@ -7,32 +7,46 @@ judge, a server) is taken out: a wrong value must be refused before it begins.
 import argparse
 import contextlib
 import dataclasses
+import gzip
 import hashlib
+import io
 import json
 import os
+import resource
 import shutil
 import signal
+import sqlite3
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+import tiny_data
+from jupyter_client import kernelspec
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
 pytest.importorskip("nbgrader", reason="grading needs nbgrader (the extra `teach`)")
 
-from cnn_course import train  # noqa: E402
-from cnn_course.commands import cli, execute_notebook, grade, labs, run  # noqa: E402
+from cnn_course import datasets, runs, train  # noqa: E402
+from cnn_course.commands import cli, doctor, execute_notebook, grade, labs, run  # noqa: E402
 from cnn_course.commands import open as open_  # noqa: E402
+from cnn_course.data_sources import published_files  # noqa: E402
+from cnn_course.files.whole_files import write_whole  # noqa: E402
+from cnn_course.grading import release  # noqa: E402
 from cnn_course.grading.classroom import grade_class, gradebook  # noqa: E402
 from cnn_course.grading.classroom.results import Results  # noqa: E402
 from cnn_course.grading.judging import judge  # noqa: E402
-from cnn_course.grading.lab import Lab  # noqa: E402
+from cnn_course.grading.lab import Lab, is_graded, is_setup, is_solution, settings  # noqa: E402
 from cnn_course.grading.sandbox import bubblewrap, cold_host  # noqa: E402
 from labs import running  # noqa: E402
 
 LAB = "lab01_convolution"
+# What the tests take out.
+FIT, EVALUATE, EXECUTE, JUDGE = train.fit, train.evaluate, execute_notebook.execute, judge.Judge.__call__
 LONG = "x" * 5000
 BYTES = "\udcff"  # what Python makes of a byte that is no UTF-8
 
@@ -204,7 +218,7 @@ def make_odd(odd: Path) -> None:
     book = running.empty_gradebook()
     (odd / "readonly.db").write_bytes(book)
     (odd / "cut.db").write_bytes(book[: len(book) // 2])
-    with contextlib.closing(__import__("sqlite3").connect(odd / "other.db")) as other:
+    with contextlib.closing(sqlite3.connect(odd / "other.db")) as other:
         other.execute("CREATE TABLE student (number INTEGER)")
         other.commit()
     for name, mode in (("locked", 0), ("locked_folder", 0), ("readonly_folder", 0o555), ("readonly.db", 0o444)):
@@ -323,6 +337,9 @@ class Hangs(BaseException):
     pass
 
 
+OBSCURE = ("unexpected", "[Errno", "Error:", "object has no", "<class")
+
+
 @dataclasses.dataclass
 class Ended:
     code: int
@@ -355,7 +372,7 @@ def ended(words: list[str], capsys) -> Ended:
     return Ended(code, *capsys.readouterr())
 
 
-def fault(end: Ended, names: list[str]) -> str:
+def fault(end: Ended, names: list[str], obscure: tuple[str, ...] = OBSCURE) -> str:
     """What is wrong with how a wrong command line ended, "" for nothing. names: one of them must be in the message."""
     err = end.err
     if "Reached" in err or end.code == 0:
@@ -364,9 +381,10 @@ def fault(end: Ended, names: list[str]) -> str:
         return f"exit code {end.code}: {err}"
     if "Traceback" in err or err.strip().count("\n"):
         return f"several lines: {err[:1000]}"
-    for sign in ("unexpected", "[Errno", "Error:", "object has no", "<class"):
+    for sign in obscure:
         if sign in err:
             return f"obscure ({sign}): {err}"
+    err = err.rpartition("\r")[2]  # after a bar
     if not err.startswith("cnn-course") or len(err) > 1000:
         return f"no short line: {err[:1200]!r}"
     if not any(name and name in err for name in names):
@@ -374,22 +392,27 @@ def fault(end: Ended, names: list[str]) -> str:
     return ""
 
 
+def right_words(command: str, odd: Path, **other: str) -> list[str]:
+    """What stands behind a command: what it needs, and other arguments by name."""
+    given = {name: filled(value, odd) for name, value in {**NEEDED[command], **other}.items()}
+    places = [given[name] for name, action in COMMANDS[command] if not action.option_strings and name in given]
+    return [*places, *(word for name, value in given.items() if name.startswith("-") for word in (name, value))]
+
+
 def line(key: str, value: str, odd: Path) -> list[str]:
     """The command line in which one argument is wrong."""
     command = next((c for c in sorted(COMMANDS, key=len, reverse=True) if f"{key} ".startswith(f"{c} ") or not c), "")
     name = key.removeprefix(command).strip()
-    arguments = {**NEEDED.get(command, {}), **BESIDE.get(key, {})}
-    actions = dict(COMMANDS[command])
-    if not name or actions[name].nargs == 0:  # a wrong command, a flag with a value
-        words = [f"{name}={value}"] if name else [value]
+    if not name:  # the command itself
+        return [*command.split(), value]
+    other, words = dict(BESIDE.get(key, {})), []
+    if dict(COMMANDS[command])[name].nargs == 0:
+        words = [f"{name}={value}"]
     elif name.startswith("-"):
-        words = [name, value]
+        words = [name, filled(value, odd)]
     else:
-        words, arguments[name] = [], value
-    given = {n: filled(v, odd) for n, v in arguments.items()}
-    right = [given[n] for n, a in COMMANDS[command] if not a.option_strings and n in given]
-    options = [word for n, v in given.items() if n.startswith("-") for word in (n, v)]
-    return [*command.split(), *right, *options, *(filled(word, odd) for word in words)]
+        other[name] = value
+    return [*command.split(), *(right_words(command, odd, **other) if command else []), *words]
 
 
 LINES = [(key, value) for key, values in WRONG.items() for value in dict.fromkeys(values)]
@@ -411,3 +434,563 @@ def test_wrong_value(key, value, still, capsys):
     ]
     assert fault(end, names) == ""
     assert state(still) == before
+
+
+# --- files that are not what they should be
+
+HOWS = ("empty", "cut", "foreign", "folder", "pipe", "broken", "loop", "locked")
+
+
+def spoil(path: Path, how: str) -> None:
+    """Put something else in the place of a file."""
+    data = path.read_bytes()
+    path.unlink()
+    if how in ("folder",):
+        path.mkdir()
+    elif how == "pipe":
+        os.mkfifo(path)
+    elif how in ("broken", "loop"):
+        path.symlink_to(path.name if how == "loop" else "nowhere")
+    else:
+        texts = {"empty": b"", "cut": data[: len(data) // 2], "foreign": bytes(range(256)) * 40, "locked": data}
+        path.write_bytes(texts.get(how, how.encode()))
+    if how == "locked":
+        path.chmod(0)
+
+
+@pytest.fixture
+def course(world, tmp_path, monkeypatch):
+    """A world of one's own, to be spoiled."""
+    copy(world, tmp_path)
+    without_work(monkeypatch, tmp_path)
+    return tmp_path
+
+
+def copy(world: Path, folder: Path) -> None:
+    for name in ("cnn_course", "lectures", "labs", "data"):
+        shutil.copytree(world / name, folder / name)
+    make_odd(folder / "odd")
+
+
+class SamePoints:
+    """In the place of a pool of judges: all points for everybody."""
+
+    def __init__(self, make, seconds):
+        self.lab = make.args[0]
+
+    def run(self, tasks, workers):
+        cells = [settings(cell) for cell in self.lab.master.cells if is_graded(cell)]
+        for task in tasks:
+            points = [judge.CellGrade(cell["grade_id"], cell["points"], cell["points"]) for cell in cells]
+            yield task, judge.Grade(points, [], 0.0)
+
+
+@pytest.fixture(scope="module")
+def graded_once(world, tmp_path_factory):
+    """The class, graded."""
+    place = shutil.copytree(world / "labs", tmp_path_factory.mktemp("graded") / "labs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grade_class, "Pool", SamePoints)
+        outcome = grade_class.grade_class(Lab(place, LAB), sandboxed=False)
+    assert outcome.graded == 1
+    return place
+
+
+@pytest.fixture
+def graded(graded_once, course, monkeypatch):
+    """A graded class of one's own."""
+    monkeypatch.setattr(grade_class, "Pool", SamePoints)
+    shutil.rmtree(course / "labs")
+    return shutil.copytree(graded_once, course / "labs")
+
+
+def scores(place: Path) -> dict[str, float]:
+    with gradebook.marks_of(Lab(place, LAB)) as marks:
+        return {row["student"]: row["score"] for row in marks.rows()}
+
+
+OLD_FORMAT = json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []})
+
+
+@pytest.mark.parametrize("how", [*HOWS, "[]", "{}", OLD_FORMAT], ids=lambda how: how[:12])
+def test_a_lecture_that_is_none(how, course, capsys):
+    spoil(course / "lectures" / "01_good.ipynb", how)
+    assert fault(ended(["run", "1"], capsys), ["01_good.ipynb"]) == ""
+
+
+def edited(path: Path, change) -> None:
+    book = nbformat.read(path, as_version=4)
+    change([cell for cell in book.cells if settings(cell).get("grade")][0])
+    nbformat.write(book, path)
+
+
+CHANGES = {
+    "no points": lambda cell: cell.metadata.nbgrader.pop("points"),
+    "points in words": lambda cell: cell.metadata.nbgrader.update(points="two"),
+    "negative points": lambda cell: cell.metadata.nbgrader.update(points=-1),
+    "no name": lambda cell: cell.metadata.nbgrader.pop("grade_id"),
+    "a name twice": lambda cell: cell.metadata.nbgrader.update(grade_id="conv2d_valid"),
+    "settings in words": lambda cell: cell.metadata.update(nbgrader="none"),
+    "no Python": lambda cell: cell.update(source="def"),
+}
+
+
+@pytest.mark.parametrize("how", [*HOWS, "[]", "{}", OLD_FORMAT, *CHANGES], ids=lambda how: how[:12])
+@pytest.mark.parametrize("part", ["source", "release"])
+def test_a_lab_that_is_none(part, how, course, capsys):
+    path = course / "labs" / part / LAB / f"{LAB}.ipynb"
+    if how in CHANGES:
+        book = nbformat.read(path, as_version=4)
+        names = [settings(cell).get("grade_id") for cell in book.cells if is_solution(cell)]
+        CHANGES["a name twice"] = lambda cell: cell.metadata.nbgrader.update(grade_id=names[0])
+        edited(path, CHANGES[how])
+    else:
+        spoil(path, how)
+    words = ["labs", "check", "lab01"] if part == "release" else ["grade", "lab01", "--course", str(course / "labs")]
+    before = state(course)
+    assert fault(ended(words, capsys), [LAB, "lab01"]) == ""
+    assert state(course) == before
+
+
+@pytest.mark.parametrize("how", [*HOWS, "[]", "{}", '{"seed": "x"}', '{"seed": -1}', '{"seed": NaN}'])
+def test_a_seed_that_cannot_be_read_is_not_drawn_anew(how, graded, capsys):
+    before = scores(graded)
+    spoil(graded / "autograded" / f".{LAB}.json", how)
+    assert fault(ended(["grade", "lab01", "--course", str(graded)], capsys), ["--seed"]) == ""
+    if how not in ("folder", "pipe"):
+        end = ended(["grade", "lab01", "--course", str(graded), "--seed", "1"], capsys)
+        assert end.code == 0 and "1 unchanged" in end.out, end
+    assert scores(graded) == before
+
+
+@pytest.mark.parametrize("how", [*HOWS, "[]", "{}", "null", '{"cells": [{"x": 1}], "notes": []}'])
+def test_a_grade_that_cannot_be_read_is_given_again(how, graded, capsys):
+    before = scores(graded)
+    file = graded / "autograded" / "ada" / LAB / "grade.json"
+    good = json.loads(file.read_text())
+    spoil(file, how)
+    end = ended(["grade", "lab01", "--course", str(graded), "--report"], capsys)
+    if how in ("folder", "pipe", "locked"):
+        assert fault(end, [str(file)]) == ""
+    else:
+        assert end.code == 0 and "1 graded" in end.out, end
+        assert json.loads(file.read_text())["cells"] == good["cells"]
+    assert scores(graded) == before
+
+
+@pytest.mark.parametrize("how", ["cut", "foreign", "folder", "pipe", "loop", "locked", "readonly"])
+def test_a_gradebook_that_is_none(how, graded, capsys):
+    book = graded / "gradebook.db"
+    if how == "readonly":
+        book.chmod(0o444)
+        shutil.copytree(graded / "submitted" / "ada", graded / "submitted" / "bob")
+    else:
+        spoil(book, how)
+    end = ended(["grade", "lab01", "--course", str(graded)], capsys)
+    assert fault(end, ["gradebook"]) == ""
+
+
+@pytest.mark.parametrize("how", [*HOWS, "cnn-course checkpoint, version 1\n"], ids=lambda how: how[:12])
+def test_a_checkpoint_that_is_none(how, course, capsys, monkeypatch, one_thread):
+    monkeypatch.setattr(train, "fit", FIT)
+    words = line("train --epochs", "1", course / "odd")
+    assert ended(words, capsys).code == 0
+    shutil.rmtree(course / "out")
+    (course / "out").mkdir()
+    checkpoint = course / "out" / "mlp-pictures-s0.checkpoint"
+    checkpoint.write_bytes(b"cnn-course checkpoint, version 1\n" + b"0" * 1000)
+    spoil(checkpoint, how)
+    before = state(course)
+    end = ended(words, capsys)
+    if how == "broken":  # as where there is none
+        assert end.code == 0, end
+        return
+    assert fault(end, [str(checkpoint)]) == ""
+    assert ("--fresh" in end.err) == (how not in ("folder", "pipe", "loop", "locked")), end.err
+    assert state(course) == before
+
+
+@pytest.mark.parametrize("how", ["empty", "pipe", "broken", "loop", "below", "missing", "locked_folder", "in_locked"])
+def test_a_data_folder_that_is_none(how, course, capsys, monkeypatch, one_thread):
+    monkeypatch.setenv("CNN_COURSE_DATA", filled(f"@{how}", course / "odd"))
+    before = state(course)
+    for words in (["data", "list"], ["data", "verify"]):
+        end = ended(words, capsys)
+        assert end.code == 0 and not end.err or fault(end, ["CNN_COURSE_DATA", "odd"]) == "", end
+    for words in (["data", "verify", "mnist"], ["train", "mlp", "--data", "mnist"]):
+        assert fault(ended(words, capsys), ["odd", "data get mnist"]) == ""
+    monkeypatch.setattr(published_files, "fetch", lambda *args, **more: pytest.fail("there is no place for it"))
+    assert state(course) == before
+
+
+def test_one_locked_folder_leaves_the_other_data(course, capsys):
+    (course / "data" / "theirs").mkdir(mode=0)
+    (course / "data" / "MNIST").mkdir(mode=0)
+    (course / "data" / "loop").symlink_to("loop")
+    end = ended(["data", "list"], capsys)
+    assert end.code == 0 and "pictures" in end.out and "mnist" in end.out, end
+    end = ended(["data", "verify"], capsys)
+    assert "pictures: 16 / 2 / 2 images" in end.out, end
+
+
+def test_the_doctor_sees_a_locked_data_folder(course, capsys, monkeypatch):
+    monkeypatch.setenv("CNN_COURSE_DATA", str(course / "odd" / "locked_folder" / "x"))
+    end = ended(["doctor"], capsys)
+    assert end.code == 0 and "The course can run." in end.out and "Traceback" not in end.out + end.err, end
+    monkeypatch.setenv("CNN_COURSE_DATA", "~nosuchuser/x")
+    end = ended(["doctor"], capsys)
+    assert end.code == 0 and "nosuchuser" in end.out and "Traceback" not in end.out + end.err, end
+
+
+def test_a_check_of_the_doctor_that_fails_itself_is_a_line(monkeypatch):
+    def broken():
+        raise PermissionError(13, "Permission denied", "/some/place")
+
+    monkeypatch.setattr(doctor, "check_threads", broken)
+    found = {check.name: check for check in doctor.examine()}
+    assert found["Threads"].found.startswith("cannot be examined: /some/place: permission denied")
+    assert "Disk" in found
+
+
+@pytest.mark.parametrize("how", ["cut", "foreign", "locked"])
+def test_an_export_of_a_learning_platform_that_is_damaged(how, course, capsys):
+    place = course / "all.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.write(course / "labs" / "submitted" / "ada" / LAB / f"{LAB}.ipynb", f"Ada_1_x/{LAB}.ipynb")
+    spoil(place, how)
+    words = ["grade", "lab01", "--course", str(course / "labs"), "--submitted", str(place)]
+    assert fault(ended(words, capsys), [str(place)]) == ""
+
+
+@pytest.mark.parametrize("how", [*HOWS, OLD_FORMAT, "settings 1/0", "settings folder", "release", "pipe beside"])
+def test_a_release_that_cannot_be_built(how, course, capsys):
+    place = course / "labs"
+    shutil.copy(running.LABS / "nbgrader_config.py", place)
+    master = place / "source" / LAB / f"{LAB}.ipynb"
+    if how.startswith("settings"):
+        spoil(place / "nbgrader_config.py", how.removeprefix("settings "))
+    elif how == "release":
+        shutil.rmtree(place / "release")
+        (place / "release").write_text("")
+    elif how == "pipe beside":
+        os.mkfifo(master.parent / "picture.png")
+    else:
+        spoil(master, how)
+    before = state(course)
+    capsys.readouterr()
+    with bound_by_permissions():
+        code = release.main(["--labs", str(place)])
+    err = capsys.readouterr().err
+    assert fault(Ended(code, "", err.replace("labs: ", "cnn-course: ", 1)), [str(place)], OBSCURE[:2]) == ""
+    assert state(course) == before
+
+
+@pytest.mark.slow
+def test_a_lab_whose_first_cell_fails(course, capsys, bubblewrap, monkeypatch):
+    path = course / "labs" / "release" / LAB / f"{LAB}.ipynb"
+    book = nbformat.read(path, as_version=4)
+    next(cell for cell in book.cells if is_setup(cell)).source += "\nraise OSError('no such machine')"
+    nbformat.write(book, path)
+    monkeypatch.setattr(judge.Judge, "__call__", JUDGE)
+    end = ended(["labs", "check", "lab01"], capsys)
+    assert fault(end, ["the lab's first cell fails here: OSError: no such machine"], OBSCURE[:2]) == ""
+
+
+# --- a full disk
+
+
+class Disk:
+    """A folder with little room: a small disk of its own for root, else a limit on how long a file may be."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.filler = place, place / "filler"
+        place.mkdir()
+        self.size = 512 << 10
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={self.size}", "none", str(place)]
+        self.mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True).returncode == 0
+        self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def leave(self, size: int) -> None:
+        """Fill it, up to `size` bytes."""
+        if not self.mounted:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, self.before[1]))
+            return
+        there = os.statvfs(self.place)
+        with open(self.filler, "ab") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, there.f_bavail * there.f_frsize - size))
+
+    def room(self) -> None:
+        if self.mounted:
+            self.filler.unlink(missing_ok=True)
+            subprocess.run(["mount", "-o", "remount,size=64m", str(self.place)], check=True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+
+    def close(self) -> None:
+        self.room()
+        if self.mounted:
+            subprocess.run(["umount", "-l", str(self.place)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    disk = Disk(tmp_path / "disk")
+    yield disk
+    disk.close()
+
+
+def full(end: Ended, name: str) -> str:
+    """What is wrong with what was said of a full disk."""
+    words = ("disk is full", "disk or", "disk, or", "may not become so large", "disk I/O", "No space left")
+    return fault(end, [name]) or ("" if any(each in end.err for each in words) else f"not of the disk: {end.err}")
+
+
+def parts(folder: Path) -> list[str]:
+    """What half-written files there are."""
+    return [str(path) for path in folder.rglob("*") if path.name.endswith(".part") or "-journal" in path.name]
+
+
+def test_training_on_a_full_disk(course, disk, capsys, monkeypatch, one_thread):
+    monkeypatch.setattr(train, "fit", FIT)
+    out = disk.place / "runs"
+    words = ["train", "mlp", "--data", "pictures", "--device", "cpu", "--epochs", "2", "--weights"]
+    words += ["--batch-size", "16", "--output", str(out)]
+    disk.leave(0)
+    end = ended(words, capsys)  # before the first epoch
+    assert full(end, "runs") == "" and "epoch 1" not in end.out, end
+    disk.room()
+
+    disk.leave(12 << 10)
+    end = ended(words, capsys)  # the checkpoint
+    assert full(end, "checkpoint") == "" and "--fresh" not in end.err, end
+    assert list(out.iterdir()) == []
+    disk.room()
+
+    def evaluate(*args):
+        disk.leave(0)
+        return EVALUATE(*args)
+
+    monkeypatch.setattr(train, "evaluate", evaluate)
+    end = ended(words, capsys)  # the results
+    assert full(end, "the same command goes on from there") == "", end
+    assert [path.name for path in out.iterdir()] == ["mlp-pictures-s0.checkpoint"]
+    disk.room()
+
+    monkeypatch.setattr(train, "evaluate", EVALUATE)
+    end = ended(words, capsys)
+    assert end.code == 0 and "2 of 2 epochs are done" in end.out, end
+    endings = sorted(path.suffix for path in out.iterdir())
+    assert endings == [".csv", ".json", ".safetensors"]
+
+
+def test_results_that_found_no_room_for_the_last_file(course, disk, capsys, monkeypatch, one_thread):
+    """The table is there and the .json is not: the same command writes it, without --overwrite."""
+    monkeypatch.setattr(train, "fit", FIT)
+    words = ["train", "mlp", "--data", "pictures", "--epochs", "1", "--output", str(course / "out"), "--device", "cpu"]
+
+    def write(path, data):
+        if path.suffix == ".json":
+            raise OSError(28, "No space left on device")
+        write_whole(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "write_whole", write)
+        assert fault(ended(words, capsys), ["the same command goes on from there"]) == ""
+    assert sorted(path.suffix for path in (course / "out").iterdir()) == [".checkpoint", ".csv"]
+    assert ended(words, capsys).code == 0
+    assert sorted(path.suffix for path in (course / "out").iterdir()) == [".csv", ".json"]
+
+
+def test_outputs_of_a_lecture_on_a_full_disk(course, disk, capsys, monkeypatch):
+    def execute(book, folder, on_cell):
+        book.cells[0].outputs = [new_output("stream", name="stdout", text="x" * 100_000)]
+        return execute_notebook.Outcome(book, 1.0, 1, "")
+
+    monkeypatch.setattr(execute_notebook, "execute", execute)
+    shutil.copytree(course / "lectures", disk.place / "lectures")
+    monkeypatch.setattr(run, "repository", lambda: disk.place)
+    (disk.place / "cnn_course").mkdir()
+    lecture, kept = disk.place / "lectures" / "01_good.ipynb", disk.place / "out" / "01_good.ipynb"
+    before = lecture.read_bytes()
+    disk.leave(0)
+    for words in (["--output", str(disk.place / "out")], ["--save"]):
+        assert full(ended(["run", "1", *words], capsys), "cannot write to") == ""
+    disk.room()
+    disk.leave(16 << 10)
+    for words in (["--output", str(disk.place / "out")], ["--save"]):
+        assert full(ended(["run", "1", *words], capsys), "01_good.ipynb ran") == ""
+    assert lecture.read_bytes() == before and not kept.exists() and parts(disk.place) == []
+    disk.room()
+    for words in (["--output", str(disk.place / "out")], ["--save"]):
+        assert ended(["run", "1", *words], capsys).code == 0
+    assert lecture.stat().st_size > 100_000 < kept.stat().st_size
+
+
+@pytest.mark.slow
+def test_grading_on_a_full_disk(world, course, disk, capsys, monkeypatch):
+    """However much room there is, a run says so, and the next one with room ends with the same points for all."""
+    monkeypatch.setattr(grade_class, "Pool", SamePoints)
+    stopped = 0
+    for size in (0, 8, 16, 24, 32, 40, 56, 80, 120, 160, 240):
+        place = disk.place / f"labs{size}"
+        shutil.copytree(world / "labs", place)
+        for name in ("bob", "cyd"):
+            shutil.copytree(place / "submitted" / "ada", place / "submitted" / name)
+        table = place / "points.csv"
+        words = ["grade", "lab01", "--course", str(place), "--report", "--export", str(table)]
+        disk.leave(size << 10)
+        end = ended(words, capsys)
+        if end.code != 0:
+            stopped += 1
+            assert full(end, str(disk.place)) == "", (size, end)
+        else:
+            assert table.exists()
+        disk.room()
+        assert parts(place) == [], size
+        end = ended(words, capsys)
+        assert end.code == 0 and end.err == "", (size, end)
+        assert len(scores(place)) == 3 and len(set(scores(place).values())) == 1
+        assert [len(list((place / part).rglob("*.*"))) for part in ("feedback", "reports")] == [3, 1]
+        assert len(table.read_text().splitlines()) == 4
+        shutil.rmtree(place)
+    assert stopped > 3
+
+
+def test_a_release_on_a_full_disk(course, disk, capsys):
+    place = disk.place / "labs"
+    shutil.copytree(course / "labs" / "source", place / "source")
+    shutil.copy(running.LABS / "nbgrader_config.py", place)
+    disk.leave(4 << 10)
+    assert release.main(["--labs", str(place)]) == 1
+    err = capsys.readouterr().err
+    assert full(Ended(1, "", err.replace("labs: ", "cnn-course: ", 1)), LAB) == ""
+    assert [path for path in (place / "release").rglob("*") if path.is_file()] == []
+    disk.room()
+    assert release.main(["--labs", str(place)]) == 0
+    assert (place / "release" / LAB / f"{LAB}.ipynb").is_file()
+
+
+def test_a_download_on_a_full_disk(course, disk, capsys, monkeypatch):
+    """Files of noise in MNIST's place, from a server on this machine."""
+    rng = np.random.default_rng(0)
+    files, served = [], course / "served"
+    served.mkdir()
+    for file, array in zip(published_files.MNIST.files, tiny_data.tiny_arrays(), strict=True):
+        array = rng.integers(0, 10, array.shape, dtype=np.uint8)
+        plain = tiny_data.idx(array)
+        packed = gzip.compress(plain)
+        (served / f"{file.name}.gz").write_bytes(packed)
+        sums = {"packed": tiny_data.sha256(packed), "unpacked": tiny_data.sha256(plain)}
+        files.append(dataclasses.replace(file, size=len(packed), **sums))
+    monkeypatch.setenv("CNN_COURSE_DATA", str(disk.place))
+    with tiny_data.serving(served) as address:
+        source = dataclasses.replace(published_files.MNIST, servers=(address,), files=tuple(files))
+        monkeypatch.setitem(datasets.PUBLISHED, "mnist", datasets._idx_set(source, "mnist", tuple("0123456789")))
+        for size in (0, 8, 40):
+            disk.leave(size << 10)
+            assert full(ended(["data", "get", "mnist"], capsys), str(disk.place)) == ""
+            disk.room()
+        assert ended(["data", "get", "mnist"], capsys).code == 0
+    assert not list(disk.place.rglob("*.part"))
+
+
+# --- the process: what a terminal, a pipe and a locale may do
+
+
+def shell(command: str, timeout: float = 120, **settings: str) -> Ended:
+    """`command` in a shell, with cnn-course for the command."""
+    words = command.replace("cnn-course", f"'{sys.executable}' -m cnn_course")
+    done = subprocess.run(
+        ["sh", "-c", words], capture_output=True, timeout=timeout, env={**os.environ, **settings}, check=False
+    )
+    return Ended(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+ENCODINGS = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "latin": {"PYTHONIOENCODING": "latin-1"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ENCODINGS)
+def test_a_terminal_that_knows_few_letters(how, world):
+    data = world / "data"
+    words = ("data list", "--help", "train --help", "data verify пиво", "data verify pictures", "grade lab01 --help")
+    for each in words:
+        end = shell(f"cnn-course {each}", CNN_COURSE_DATA=str(data), **ENCODINGS[how])
+        assert end.code == (1 if "пиво" in each else 0), (each, end)
+        assert "Traceback" not in end.err and "unexpected" not in end.err, (each, end)
+
+
+def test_every_message_and_table_can_be_printed_in_ascii(course, capsys, monkeypatch):
+    """In this process, with a standard output as PYTHONIOENCODING=ascii makes it."""
+    name = "ünï"
+    shutil.copytree(course / "data" / "pictures", course / "data" / name)
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
+    assert cli.main(["data", "list"]) == 0
+    assert cli.main(["data", "verify", name]) == 0
+    assert rb"\xfcn\xef" in buffer.getvalue()
+
+
+@pytest.mark.slow
+def test_an_output_that_takes_nothing(world):
+    settings = {"CNN_COURSE_DATA": str(world / "data")}
+    for words in ("data list", "--help", "--version", "train --help"):
+        for nobody in ("| true", "| head -c 1"):
+            end = shell(f"cnn-course {words} {nobody}", **settings)
+            assert end.err == "", (words, end)
+        end = shell(f"cnn-course {words} > /dev/full", **settings)
+        assert end.code == 1 and end.err.startswith("cnn-course: ") and "the disk is full" in end.err, (words, end)
+        assert end.err.count("\n") == 1
+        end = shell(f"cnn-course {words} >&-", **settings)
+        assert "Traceback" not in end.err and "cnn-course: " not in end.err, end
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_gone(tmp_path):
+    (tmp_path / "gone").mkdir()
+    for words in ("data list", "run 99"):
+        end = shell(f"cd '{tmp_path}/gone' && rmdir ../gone && cnn-course {words}; mkdir -p '{tmp_path}/gone'")
+        assert "Traceback" not in end.err and "unexpected" not in end.err, end
+
+
+def test_ctrl_c_is_one_word(course, capsys, monkeypatch):
+    def interrupted(*args, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "fit", interrupted)
+    monkeypatch.setattr(execute_notebook, "execute", interrupted)
+    monkeypatch.setattr(grade_class, "Pool", interrupted)
+    monkeypatch.setattr(judge.Judge, "__call__", interrupted)
+    monkeypatch.setattr(datasets, "describe", interrupted)
+    monkeypatch.setattr(datasets, "get", interrupted)
+    odd = course / "odd"
+    for command in ("train", "run", "grade", "labs check", "data list", "data get"):
+        words = [*command.split(), *right_words(command, odd)]
+        end = ended(words, capsys)
+        assert (end.code, end.err) == (130, "\nStopped.\n"), (words, end)
+
+
+@pytest.mark.slow
+def test_no_kernel(course, capsys, monkeypatch):
+    monkeypatch.setattr(execute_notebook, "execute", EXECUTE)
+
+    def missing(self, name):
+        raise kernelspec.NoSuchKernel(name)
+
+    monkeypatch.setattr(execute_notebook.KernelSpecManager, "get_kernel_spec", missing)
+    assert fault(ended(["run", "1"], capsys), ["no kernel starts: No such kernel named python3"]) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "HOME"])
+def test_open_with_a_home_that_can_only_be_read(name, course, tmp_path):
+    """Below a file, no folder can be made: so it is for root as well."""
+    (tmp_path / "file").write_text("")
+    unset = "env -u XDG_RUNTIME_DIR -u JUPYTER_RUNTIME_DIR -u JUPYTER_DATA_DIR -u JUPYTER_CONFIG_DIR"
+    home = f"HOME='{tmp_path}/home' {name}='{tmp_path}/file/x'"
+    (tmp_path / "home").mkdir()
+    end = shell(f"exec {unset} {home} timeout 60 cnn-course open 1 --no-browser")
+    assert fault(end, ["JupyterLab does not start"]) == "", end

@@ -11,7 +11,7 @@ import io
 import os
 import re
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cnn_course import __version__
 from cnn_course.commands import data, doctor, grade, labs, run, train
@@ -28,6 +28,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         line = re.sub(r"\S{200,}", lambda word: f"{word[0][:60]}…", " ".join(message.split()))
         self.exit(2, f"{self.prog}: error: {line} ({self.prog} --help says what it takes)\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """argparse's says nothing where the message cannot be written."""
+        file = file or sys.stderr
+        if message and file is not None:
+            file.write(message)
 
 
 def build_parser() -> Parser:

@@ -40,6 +40,9 @@ def list_data(args: argparse.Namespace) -> int:
         start = f"{row.name:{columns[0]}}  {row.images:7,}  {row.size:{columns[1]}}  {row.state:8}  "
         room = max(width, len(start) + 30)
         print(textwrap.fill(what, room, initial_indent=start, subsequent_indent=" " * len(start)))
+    locked = dict.fromkeys(row.hint for row in rows if row.state == "locked")
+    if locked:
+        print("\nLocked: " + "\n        ".join(locked))
     missing = [row.hint for row in rows if row.state == "missing"]
     if missing:
         print("\nTo get one: " + "\n            ".join(missing))

@@ -155,8 +155,13 @@ def check_data() -> list[Check]:
     built_in = ", ".join(row.name for row in rows if row.state == "built in")
     on_disk = ", ".join(row.name for row in rows if row.state == "on disk")
     missing = [row for row in rows if row.state == "missing"]
+    locked = dict.fromkeys(row.hint for row in rows if row.state == "locked")
     also = f"; {on_disk} in {datasets.data_root()}" if on_disk else ""
     checks = [Check("ok", "Data", f"{built_in} are built in{also}")]
+    if locked:
+        checks.append(
+            Check("miss", "Data", "; ".join(locked), "ls -l shows who may; CNN_COURSE_DATA names another folder")
+        )
     if missing:
         absent = f"not in {datasets.data_root()}, and no lecture needs them: {', '.join(row.name for row in missing)}"
         checks.append(Check("miss", "Data", absent, "\n".join(row.hint for row in missing)))

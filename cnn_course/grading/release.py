@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_course.errors import ReleaseError
+from cnn_course.files import notebook_files, system_errors
 from cnn_course.files.whole_files import write_whole
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def build(labs: Path = LABS, *, release: Path | None = None) -> dict[str, list[s
     for old in sorted(release.iterdir()):
         if old.is_dir() and old.name not in built:
             changed[old.name] = _write(old, {})
-            old.rmdir()
+            if not any(old.iterdir()):  # JupyterLab's own copies are left
+                old.rmdir()
     return changed
 
 
@@ -53,8 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         changed = build(options.labs)
-    except (ReleaseError, OSError) as error:
-        print(f"labs: {error}", file=sys.stderr)
+    except ReleaseError as error:
+        print(f"labs: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"labs: {system_errors.said(error)}", file=sys.stderr)
         return 1
     for name, files in sorted(changed.items()):
         print(f"{name}: {', '.join(files) if files else 'up to date'}")
@@ -74,7 +79,10 @@ def _exporter(labs: Path) -> Exporter:
     settings = labs / "nbgrader_config.py"
     if not settings.is_file():
         raise ReleaseError(f"{settings} is missing: it says what the students' cells contain.")
-    config = Config(PyFileConfigLoader(settings.name, path=str(labs)).load_config())
+    try:
+        config = Config(PyFileConfigLoader(settings.name, path=str(labs)).load_config())
+    except Exception as error:  # it is a program: it may raise anything
+        raise ReleaseError(f"{settings} cannot be run: {type(error).__name__}: {error}") from error
     config.Exporter.default_preprocessors = []
     config.CourseDirectory.root = str(labs.resolve())
     converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
@@ -94,15 +102,18 @@ def _build_lab(folder: Path, exporter: Exporter) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if not path.is_file() or any(part.startswith((".", "__pycache__")) for part in relative.parts):
+        if any(part.startswith((".", "__pycache__")) for part in relative.parts) or path.is_dir():
             continue
+        if not path.is_file():
+            raise ReleaseError(f"{path} is no file: a link that leads nowhere, or a pipe. Remove it.")
         if path.suffix != ".ipynb":
             files[relative.as_posix()] = path.read_bytes()
             continue
         try:
+            notebook_files.read_notebook(path)
             text, _ = exporter.from_filename(str(path), resources={"unique_key": path.stem})
         except Exception as error:
-            raise ReleaseError(f"{path} cannot be released: {type(error).__name__}: {error}") from error
+            raise ReleaseError(f"{path} cannot be released: {error or type(error).__name__}") from error
         files[relative.as_posix()] = text.encode()
     return files
 

@@ -50,14 +50,22 @@ class Results:
         self.lab = lab
 
     def load(self, student: str) -> Result | None:
-        """The stored result of one submission; None if there is none that can be read: then it is graded again."""
+        """The stored result of one submission; None if there is none or it is damaged: then it is graded again.
+
+        Raises GradeError where it may not be read.
+        """
+        file = self.lab.autograded(student) / "grade.json"
+        if not os.path.isfile(file):  # from a pipe one would read for ever
+            return None
         try:
-            found = json.loads((self.lab.autograded(student) / "grade.json").read_text(encoding="utf-8"))
+            found = json.loads(file.read_text(encoding="utf-8"))
             grade = Grade([_cell(**cell) for cell in found["cells"]], _texts(found["notes"]), float(found["seconds"]))
             sources = found["sources"]
             _texts(list(sources.values()))
             return Result(grade, int(found["seed"]), str(found["fingerprint"]), sources)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # a damaged file, not ours
+        except OSError as error:
+            raise GradeError(f"a result cannot be read: {system_errors.said(error)}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # a damaged file, not ours
             return None
 
     def all(self) -> dict[str, Result]:
@@ -93,6 +101,8 @@ class Results:
         file = self.lab.course / "autograded" / f".{self.lab.name}.json"
         if wanted is None and os.path.lexists(file):
             try:
+                if not file.is_file():
+                    raise ValueError("no file")
                 return integer("seed", json.loads(file.read_text(encoding="utf-8"))["seed"], least=0)
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise GradeError(
