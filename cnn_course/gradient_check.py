@@ -25,6 +25,7 @@ def numerical_gradient(f: Callable[[NDArray], float], x: NDArray, *, h: float = 
     Raises TypeError if x is not float64 or f no function of it, ValueError if h is not above 0 or so small that it is
     lost in rounding, or f gives no finite number.
     """
+    function("f", f)
     h = finite("h", h, above=0)
     x = array("x", x)
     if x.dtype.type is not np.float64:
