@@ -220,7 +220,7 @@ def _motion(images: NDArray, dy: int, dx: int, wrap: bool) -> tuple[int, int, bo
     dy, dx, wrap = integer("dy", dy), integer("dx", dx), flag("wrap", wrap)
     for name, by, size in (("dy", dy, images.shape[2]), ("dx", dx, images.shape[3])):
         if not wrap and abs(by) >= size:
-            raise ValueError(f"{name} must be less than the {size} pixels of the picture, not {brief(by)}")
+            raise ValueError(f"{name} must be less than the {size} pixels of images, not {brief(by)}")
     return dy, dx, wrap
 
 
