@@ -88,6 +88,10 @@ def _twice_below(notebook):
     notebook["cells"].append(notebook["cells"].pop(0))
 
 
+def _another_lab(notebook):
+    notebook["cells"][0]["source"] = ["# Lab 2. Filters\n", "\n", "Blur."]
+
+
 def _without(notebook):
     notebook["cells"].remove(cell(notebook, "q3-solution"))
 
@@ -185,6 +189,7 @@ TAMPERED = [
         "twice", changed(_twice), 21, "q3-solution is there more than once"
     ),  # the lower one counts, as in Jupyter
     Tampered("twice, wrong below", changed(_twice_below), 17, "q3-solution is there more than once"),
+    Tampered("another lab", changed(_another_lab), 21, "calls itself 'Lab 2. Filters'"),
     Tampered("missing", changed(_without), 17, "q3-solution is missing"),
     Tampered("more", changed(_more), 21),
     Tampered("turned", changed(_turned), 21),

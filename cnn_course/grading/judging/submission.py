@@ -96,11 +96,11 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
     places = [(number, cell, _name(cell, wanted, by_id)) for number, cell in enumerate(cells, 1)]
     missing = wanted.keys() - {name for _, _, name in places}
     lost = {function: name for name in missing for function in functions_of(master).get(name, [])}
-    given = {(cell.id, cell.source) for cell in master.cells} | {("", cell.source) for cell in master.cells}
+    known = {cell.source for cell in master.cells}
     fixed = {cell.id for cell in master.cells if cell.cell_type != "code" or is_graded(cell) or is_setup(cell)}
     answers: dict[str, str] = {}
     own: dict[str, str] = {}
-    order, notes = [], []
+    order, notes = [], _another_lab(cells, master)
     for number, cell, name in places:
         text = _text(cell) if isinstance(cell, dict) else ""
         is_code = isinstance(cell, dict) and cell.get("cell_type") == "code"
@@ -108,7 +108,7 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
             name = next((lost[found] for found in _DEFINED.findall(text) if found in lost), None)
         if name is None:
             identity = cell.get("id") if is_code else None
-            if not is_code or identity in fixed or (identity, text) in given or ("", text) in given or not text.strip():
+            if not is_code or not text.strip() or text in known or (isinstance(identity, str) and identity in fixed):
                 continue
             name = f"cell {number}"
             if sum(map(len, own.values())) + len(text) > LARGEST_CELL:
@@ -130,6 +130,16 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
     return Submission(
         {name: answers.get(name, "") for name in wanted}, notes=list(dict.fromkeys(notes)), own=own, order=order
     )
+
+
+def _another_lab(cells: list, master: nbformat.NotebookNode) -> list[str]:
+    """A note where the notebook begins with the heading of another lab."""
+    heads = [
+        re.match(r"# (Lab \d+.*)", _text(cell)) for cell in (*cells[:1], *master.cells[:1]) if isinstance(cell, dict)
+    ]
+    if len(heads) == 2 and heads[0] and heads[1] and heads[0][1] != heads[1][1]:
+        return [f"This is {heads[1][1]!r}, and the notebook calls itself {heads[0][1][:80]!r}: is it the right file?"]
+    return []
 
 
 def _name(cell: object, wanted: dict, by_id: dict[str, str]) -> str | None:
