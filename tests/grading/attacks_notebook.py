@@ -189,7 +189,7 @@ TAMPERED = [
         "twice", changed(_twice), 21, "q3-solution is there more than once"
     ),  # the lower one counts, as in Jupyter
     Tampered("twice, wrong below", changed(_twice_below), 17, "q3-solution is there more than once"),
-    Tampered("another lab", changed(_another_lab), 21, "calls itself 'Lab 2. Filters'"),
+    Tampered("another lab", changed(_another_lab), 21, "calls itself Lab 2. Filters: is it"),
     Tampered("missing", changed(_without), 17, "q3-solution is missing"),
     Tampered("more", changed(_more), 21),
     Tampered("turned", changed(_turned), 21),

@@ -81,14 +81,16 @@ class Student:
 
     @undisturbed()
     def at(self, cell: str) -> None:
-        """From now on the functions are those that the notebook has at the end of this cell."""
+        """From now on the functions are those that the notebook has at the end of this cell. Raises as `start` does."""
         if self._apart and cell != self._place:
             for process in self._processes.values():
                 process.stop()
             self._prepare(cell)
+            for process in self._processes.values():
+                process.start()
 
     def _prepare(self, place: str) -> None:
-        """Share the functions, as they are at a place, among processes, which start when they are asked."""
+        """Share the functions, as they are at a place, among processes."""
         self._place, self._processes, self._runs_in = place, {}, {}
         closures = {function: self._closure(function) for function in self.functions}
         needed = set().union(*closures.values())

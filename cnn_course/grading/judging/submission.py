@@ -138,7 +138,7 @@ def _another_lab(cells: list, master: nbformat.NotebookNode) -> list[str]:
         re.match(r"# (Lab \d+.*)", _text(cell)) for cell in (*cells[:1], *master.cells[:1]) if isinstance(cell, dict)
     ]
     if len(heads) == 2 and heads[0] and heads[1] and heads[0][1] != heads[1][1]:
-        return [f"This is {heads[1][1]!r}, and the notebook calls itself {heads[0][1][:80]!r}: is it the right file?"]
+        return [f"This is {heads[1][1]}, and the notebook calls itself {heads[0][1][:80]}: is it the right file?"]
     return []
 
 
