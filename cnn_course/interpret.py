@@ -87,8 +87,8 @@ def occlusion(
     """By how much the logit of the target falls when a window covers a pixel: (N, H, W), mean over those windows.
 
     baseline: what the window is filled with; a number, or a tensor that broadcasts to the images (uint8 become
-    value / 255, as images do). A last window that
-    sticks out is cut. Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014.
+    value / 255, as images do). A last window that sticks out is cut. Zeiler and Fergus, "Visualizing and understanding
+    convolutional networks", 2014.
     Raises ValueError for a window that does not fit, and as `saliency` does.
     """
     model = probing.checked_module("model", model)

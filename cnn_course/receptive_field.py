@@ -132,7 +132,8 @@ def _gradient(
         unit = tuple(integer(f"unit[{i}]", u) for i, u in enumerate(sequence("unit", unit, "a position")))
     buffers = {name: b.clone() for name, b in net.named_buffers()}  # a batch norm that trains would change its own
     try:
-        out = torch.func.functional_call(net, buffers, (x,))
+        with _WithBatch():
+            out = torch.func.functional_call(net, buffers, (x,))
     except Exception as error:  # whatever a student's own forward pass raises
         raise ValueError(f"the module does not take {name} {brief(tuple(shape))}: {error}") from error
     if not isinstance(out, torch.Tensor) or out.ndim < 2 or len(out) != len(x):
@@ -151,13 +152,20 @@ def _gradient(
     return probing.gradient(chosen.sum(), x, "module")
 
 
+class _WithBatch(TorchFunctionMode):
+    """Inside, a layer refuses an input without the axis of the batch."""
+
+    def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if function in AXES and args and args[0].ndim != AXES[function]:
+            raise ValueError(f"{function.__name__} takes {AXES[function] - 2} axes besides N and C")
+        return function(*args, **(kwargs or {}))
+
+
 class _AveragePools(TorchFunctionMode):
     """Inside, every max pool averages."""
 
     def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = dict(kwargs or {})
-        if function in AXES and args and args[0].ndim != AXES[function]:
-            raise ValueError(f"{function.__name__} takes {AXES[function] - 2} axes besides N and C")
         if function in AVERAGE or function in ADAPTIVE_AVERAGE:
             if kwargs.pop("return_indices", False) or kwargs.pop("dilation", 1) not in (1, (1, 1), (1, 1, 1)):
                 raise ValueError("a max pool with dilation or indices cannot be measured")

@@ -143,6 +143,11 @@ def test_bad_input(call, message):
         (lambda: measured_field(nn.LSTM(3, 2), (4, 3)), ValueError, "must give a map .* gives a tuple"),
         (lambda: gradient_map(nn.Conv2d(1, 2, 3), torch.zeros(1, 1, 9, 9), channel=2), ValueError, "channel must be"),
         (lambda: gradient_map(nn.Conv2d(1, 2, 3), torch.zeros(1, 9)), ValueError, "x must have shape"),
+        (
+            lambda: gradient_map(nn.Conv2d(1, 1, 3), torch.zeros(1, 9, 9)),
+            ValueError,
+            "does not take x of shape .*2 axes",
+        ),
         (lambda: gradient_map(nn.Conv2d(1, 2, 3), None), TypeError, "x must be an array"),
         (lambda: spread(np.array([1.0, np.inf])), ValueError, "weights must be a finite map"),
         (lambda: spread(np.float64(3)), ValueError, "weights must be"),
