@@ -37,6 +37,11 @@ def windows(x: NDArray, conv: Convolution) -> NDArray:
         raise ValueError(
             f"x must be padded, so that its last axes are {conv.padded_size} as conv says, but has shape {x.shape}"
         )
+    return _windows(x, conv)
+
+
+def _windows(x: NDArray, conv: Convolution) -> NDArray:
+    axes = len(conv.stride)
     view = sliding_window_view(x, conv.span, axis=tuple(range(2, 2 + axes)))
     view = view[(slice(None),) * 2 + tuple(slice(None, None, step) for step in conv.stride + conv.dilation)]
     return view.transpose(0, 1, *range(2 + axes, 2 + 2 * axes), *range(2, 2 + axes))
@@ -63,7 +68,7 @@ def by_columns(conv: Convolution) -> None:
         if not plain:
             padded = np.zeros((block, x.shape[1], *conv.padded_size), x.dtype)
             inside = conv.inside(padded)  # only this part is ever written: the rest stays 0
-            view = windows(padded, conv)
+            view = _windows(padded, conv)
             # 16 numbers more than needed: rows a power of two apart compete for the same places in the cache.
             store = np.empty((block, groups, taps, band * row + 16), x.dtype)
         held = None
@@ -270,7 +275,7 @@ def kernel_gradient(conv: Convolution, dout: NDArray) -> NDArray:
     def work(jobs: Sequence[tuple[int, int]]) -> NDArray:
         total = np.zeros((groups, taps, filters // groups), x.dtype)
         padded = np.zeros((block, x.shape[1], *conv.padded_size), x.dtype)
-        view = windows(padded, conv)
+        view = _windows(padded, conv)
         results = np.empty((block, groups, taps, filters // groups), x.dtype)
         for n, r in jobs:
             m = min(block, images - n)

@@ -16,6 +16,8 @@ def array(name: str, value: ArrayLike, *, kinds: str = NUMBERS) -> NDArray:
     kinds: the letters of NumPy's dtype.kind that are allowed. Raises TypeError for other kinds of numbers and for what
     is no array (None, text, an object, a tensor that needs a gradient), ValueError for nested lists of several lengths.
     """
+    if type(value) is np.ndarray and value.dtype.kind in kinds:  # nearly always, and layers are called often
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be lost: pass {name}.filled(0), say")
     try:

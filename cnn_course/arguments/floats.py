@@ -48,12 +48,16 @@ def finite(
 
 def same_float(**arrays: ArrayLike) -> list[NDArray]:
     """The arrays as float32 if all of them are, else as float64. Raises as `array` does, and for any other float."""
-    found = {name: array(name, value) for name, value in arrays.items()}
-    for name, each in found.items():
-        if each.dtype.kind == "f" and each.dtype.type not in (np.float32, np.float64):
-            raise TypeError(
-                f"{name} has dtype {each.dtype}; float32 and float64 are allowed, and integers and booleans, which "
-                f"become float64: convert it first, for example {name}.astype(np.float32)"
-            )
-    all_float32 = all(each.dtype.type is np.float32 for each in found.values())
-    return [each.astype(np.float32 if all_float32 else np.float64, copy=False) for each in found.values()]
+    found = [array(name, value) for name, value in arrays.items()]
+    types = {each.dtype.type for each in found}
+    if types == {np.float32} or types == {np.float64}:
+        dtype = types.pop()
+    else:
+        for name, each in zip(arrays, found, strict=True):
+            if each.dtype.kind == "f" and each.dtype.type not in (np.float32, np.float64):
+                raise TypeError(
+                    f"{name} has dtype {each.dtype}; float32 and float64 are allowed, and integers and booleans, which "
+                    f"become float64: convert it first, for example {name}.astype(np.float32)"
+                )
+        dtype = np.float64
+    return [each.astype(dtype, copy=False) for each in found]

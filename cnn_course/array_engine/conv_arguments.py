@@ -71,8 +71,8 @@ def borders_of(padding: Any, k: int, stride: int, dilation: int) -> tuple[int, i
 def each_size(name: str, value: Any, axes: int, *, least: int = 1, most: int = MOST_PIXELS) -> tuple[int, ...]:
     """`each`, which speaks of the upper bound only to who is above it: nobody else wants to read of it."""
     numbers = each(name, value, axes, least=least)
-    for number in numbers:
-        integer(name, number, most=most)
+    if max(numbers) > most:
+        integer(name, max(numbers), most=most)
     return numbers
 
 
@@ -197,9 +197,10 @@ def checked(
         places = [*map(places_of, size, kernel, strides, borders, dilations)]
     except ValueError as error:
         raise ValueError(f"w of shape {w.shape} does not fit on x of shape {x.shape}: {error}") from None
-    padded = [n + before + after for n, (before, after) in zip(size, borders, strict=True)]
-    # What the borders add to the input and to the output; what x itself takes is the caller's.
-    added = channels * (math.prod(padded) - math.prod(size)) + filters * max(0, math.prod(places) - math.prod(size))
-    affordable(*blamed(padding, dilation), images * added, itemsize=x.itemsize)
+    if any(map(any, borders)):
+        # What the borders add to the input and to the output; what x itself takes is the caller's.
+        pixels, padded = math.prod(size), math.prod(map(sum, zip(size, map(sum, borders), strict=True)))
+        added = channels * (padded - pixels) + filters * max(0, math.prod(places) - pixels)
+        affordable(*blamed(padding, dilation), images * added, itemsize=x.itemsize)
     out = np.zeros((images, filters if channels else 0, *places), x.dtype)
     return Convolution(x=x, w=w, b=b, stride=strides, borders=borders, dilation=dilations, groups=groups, out=out)
