@@ -18,6 +18,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import urllib.error
 import zipfile
 from pathlib import Path
 
@@ -34,7 +35,7 @@ pytest.importorskip("nbgrader", reason="grading needs nbgrader (the extra `teach
 from cnn_course import datasets, runs, train  # noqa: E402
 from cnn_course.commands import cli, doctor, execute_notebook, grade, labs, run  # noqa: E402
 from cnn_course.commands import open as open_  # noqa: E402
-from cnn_course.data_sources import published_files  # noqa: E402
+from cnn_course.data_sources import download, published_files  # noqa: E402
 from cnn_course.files.whole_files import write_whole  # noqa: E402
 from cnn_course.grading import release  # noqa: E402
 from cnn_course.grading.classroom import grade_class, gradebook  # noqa: E402
@@ -272,17 +273,17 @@ def state(folder: Path) -> dict[str, str]:
             path = Path(place, name)
             if path.is_symlink():
                 there[str(path)] = os.readlink(path)
-            elif path.is_file():
+            elif path.is_file() and os.access(path, os.R_OK):
                 there[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
             else:
-                there[str(path)] = "no file"
+                there[str(path)] = "no file, or locked"
     return there
 
 
 @contextlib.contextmanager
 def bound_by_permissions():
     """Root may read and write whatever it likes. Inside, not: its two rights to do so are laid down, and taken back."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if sys.platform != "linux" or os.geteuid() != 0:
         yield
         return
     import ctypes
@@ -696,6 +697,62 @@ def test_a_lab_whose_first_cell_fails(course, capsys, bubblewrap, monkeypatch):
     assert fault(end, ["the lab's first cell fails here: OSError: no such machine"], OBSCURE[:2]) == ""
 
 
+@pytest.mark.parametrize("how", [how for how in HOWS if how != "folder"])
+def test_a_picture_that_is_none(how, course, capsys):
+    spoil(course / "data" / "pictures" / "a" / "4.png", how)
+    before = state(course)
+    for words in (["data", "verify", "pictures"], ["train", "mlp", "--data", "pictures"]):
+        assert fault(ended(words, capsys), ["4.png"]) == ""
+    assert state(course) == before
+
+
+@pytest.mark.parametrize("how", [*HOWS, "part folder", "part pipe", "part locked"])
+def test_a_download_that_finds_something_else(how, course, capsys, monkeypatch):
+    """Where it can be mended by fetching the file, that is said or done; else the message names the file."""
+    monkeypatch.setattr(download.urllib.request, "urlopen", no_network)
+    raw = course / "data" / published_files.MNIST.folder
+    raw.mkdir(parents=True)
+    file = raw / "train-images-idx3-ubyte.gz"
+    if how.startswith("part"):
+        file = file.with_name(f"{file.name}.part")
+        how = how.removeprefix("part ")
+    file.write_bytes(gzip.compress(bytes(1000)))
+    spoil(file, how)
+    assert fault(ended(["data", "get", "mnist"], capsys), ["train-images-idx3-ubyte"]) == ""
+    assert fault(ended(["data", "verify", "mnist"], capsys), ["train-images-idx3-ubyte"]) == ""
+
+
+def no_network(*args, **more):
+    raise urllib.error.URLError("no network here")
+
+
+def test_a_master_with_other_questions_than_before(graded, capsys):
+    master = graded / "source" / LAB / f"{LAB}.ipynb"
+    edited(master, lambda cell: cell.metadata.nbgrader.update(grade_id="another"))
+    assert fault(ended(["grade", "lab01", "--course", str(graded)], capsys), ["Put the old master back"]) == ""
+
+
+@pytest.mark.parametrize(("command", "module"), [("grade", "nbgrader.api"), ("run", "nbclient"), ("train", "torch")])
+def test_a_package_that_is_missing(command, module, course, capsys, monkeypatch):
+    for name in ("train_model", "execute_notebook"):
+        monkeypatch.delitem(sys.modules, f"cnn_course.commands.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    end = ended([*command.split(), *right_words(command, course / "odd")], capsys)
+    assert fault(end, [f"{module} cannot be imported"]) == ""
+
+
+@pytest.mark.parametrize("place", ["reports", "feedback", "autograded"])
+def test_a_file_where_a_folder_of_results_should_be(place, course, capsys, monkeypatch):
+    monkeypatch.setattr(grade_class, "Pool", SamePoints)
+    labs = course / "labs"
+    shutil.rmtree(labs / place, ignore_errors=True)
+    (labs / place).write_text("")
+    words = ["grade", "lab01", "--course", str(labs), "--report"]
+    assert fault(ended(words, capsys), [str(labs / place)]) == ""
+    (labs / place).unlink()
+    assert ended(words, capsys).code == 0
+
+
 # --- a full disk
 
 
@@ -705,28 +762,34 @@ class Disk:
     def __init__(self, place: Path) -> None:
         self.place, self.filler = place, place / "filler"
         place.mkdir()
-        self.size = 512 << 10
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={self.size}", "none", str(place)]
+        self.size = 1 << 20
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(place)]
         self.mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True).returncode == 0
         self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def leave(self, size: int) -> None:
-        """Fill it, up to `size` bytes."""
+    @contextlib.contextmanager
+    def leaving(self, size: int | None):
+        """Inside, there are only `size` bytes left; None: until `fill` is called."""
+        try:
+            if size is not None:
+                self.fill(size)
+            yield
+        finally:
+            self.filler.unlink(missing_ok=True)
+            if self.mounted:
+                subprocess.run(["mount", "-o", "remount,size=64m", str(self.place)], check=True)
+            resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+
+    def fill(self, size: int) -> None:
         if not self.mounted:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, self.before[1]))
             return
+        subprocess.run(["mount", "-o", f"remount,size={self.size}", str(self.place)], check=True)
         there = os.statvfs(self.place)
         with open(self.filler, "ab") as file:
             os.posix_fallocate(file.fileno(), 0, max(1, there.f_bavail * there.f_frsize - size))
 
-    def room(self) -> None:
-        if self.mounted:
-            self.filler.unlink(missing_ok=True)
-            subprocess.run(["mount", "-o", "remount,size=64m", str(self.place)], check=True)
-        resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
-
     def close(self) -> None:
-        self.room()
         if self.mounted:
             subprocess.run(["umount", "-l", str(self.place)], check=True)
 
@@ -754,26 +817,23 @@ def test_training_on_a_full_disk(course, disk, capsys, monkeypatch, one_thread):
     out = disk.place / "runs"
     words = ["train", "mlp", "--data", "pictures", "--device", "cpu", "--epochs", "2", "--weights"]
     words += ["--batch-size", "16", "--output", str(out)]
-    disk.leave(0)
-    end = ended(words, capsys)  # before the first epoch
+    with disk.leaving(0):
+        end = ended(words, capsys)  # before the first epoch
     assert full(end, "runs") == "" and "epoch 1" not in end.out, end
-    disk.room()
-
-    disk.leave(12 << 10)
-    end = ended(words, capsys)  # the checkpoint
+    with disk.leaving(12 << 10):
+        end = ended(words, capsys)  # the checkpoint
     assert full(end, "checkpoint") == "" and "--fresh" not in end.err, end
     assert list(out.iterdir()) == []
-    disk.room()
 
     def evaluate(*args):
-        disk.leave(0)
+        disk.fill(0)
         return EVALUATE(*args)
 
     monkeypatch.setattr(train, "evaluate", evaluate)
-    end = ended(words, capsys)  # the results
+    with disk.leaving(None):
+        end = ended(words, capsys)  # the results
     assert full(end, "the same command goes on from there") == "", end
     assert [path.name for path in out.iterdir()] == ["mlp-pictures-s0.checkpoint"]
-    disk.room()
 
     monkeypatch.setattr(train, "evaluate", EVALUATE)
     end = ended(words, capsys)
@@ -811,15 +871,12 @@ def test_outputs_of_a_lecture_on_a_full_disk(course, disk, capsys, monkeypatch):
     (disk.place / "cnn_course").mkdir()
     lecture, kept = disk.place / "lectures" / "01_good.ipynb", disk.place / "out" / "01_good.ipynb"
     before = lecture.read_bytes()
-    disk.leave(0)
-    for words in (["--output", str(disk.place / "out")], ["--save"]):
-        assert full(ended(["run", "1", *words], capsys), "cannot write to") == ""
-    disk.room()
-    disk.leave(16 << 10)
-    for words in (["--output", str(disk.place / "out")], ["--save"]):
-        assert full(ended(["run", "1", *words], capsys), "01_good.ipynb ran") == ""
+    for size, said in ((0, "cannot write to"), (16 << 10, "01_good.ipynb ran")):
+        for words in (["--output", str(disk.place / "out")], ["--save"]):
+            with disk.leaving(size):
+                end = ended(["run", "1", *words], capsys)
+            assert full(end, said) == ""
     assert lecture.read_bytes() == before and not kept.exists() and parts(disk.place) == []
-    disk.room()
     for words in (["--output", str(disk.place / "out")], ["--save"]):
         assert ended(["run", "1", *words], capsys).code == 0
     assert lecture.stat().st_size > 100_000 < kept.stat().st_size
@@ -837,14 +894,13 @@ def test_grading_on_a_full_disk(world, course, disk, capsys, monkeypatch):
             shutil.copytree(place / "submitted" / "ada", place / "submitted" / name)
         table = place / "points.csv"
         words = ["grade", "lab01", "--course", str(place), "--report", "--export", str(table)]
-        disk.leave(size << 10)
-        end = ended(words, capsys)
+        with disk.leaving(size << 10):
+            end = ended(words, capsys)
         if end.code != 0:
             stopped += 1
             assert full(end, str(disk.place)) == "", (size, end)
         else:
             assert table.exists()
-        disk.room()
         assert parts(place) == [], size
         end = ended(words, capsys)
         assert end.code == 0 and end.err == "", (size, end)
@@ -859,12 +915,11 @@ def test_a_release_on_a_full_disk(course, disk, capsys):
     place = disk.place / "labs"
     shutil.copytree(course / "labs" / "source", place / "source")
     shutil.copy(running.LABS / "nbgrader_config.py", place)
-    disk.leave(4 << 10)
-    assert release.main(["--labs", str(place)]) == 1
+    with disk.leaving(4 << 10):
+        assert release.main(["--labs", str(place)]) == 1
     err = capsys.readouterr().err
     assert full(Ended(1, "", err.replace("labs: ", "cnn-course: ", 1)), LAB) == ""
     assert [path for path in (place / "release").rglob("*") if path.is_file()] == []
-    disk.room()
     assert release.main(["--labs", str(place)]) == 0
     assert (place / "release" / LAB / f"{LAB}.ipynb").is_file()
 
@@ -886,9 +941,9 @@ def test_a_download_on_a_full_disk(course, disk, capsys, monkeypatch):
         source = dataclasses.replace(published_files.MNIST, servers=(address,), files=tuple(files))
         monkeypatch.setitem(datasets.PUBLISHED, "mnist", datasets._idx_set(source, "mnist", tuple("0123456789")))
         for size in (0, 8, 40):
-            disk.leave(size << 10)
-            assert full(ended(["data", "get", "mnist"], capsys), str(disk.place)) == ""
-            disk.room()
+            with disk.leaving(size << 10):
+                end = ended(["data", "get", "mnist"], capsys)
+            assert full(end, str(disk.place)) == ""
         assert ended(["data", "get", "mnist"], capsys).code == 0
     assert not list(disk.place.rglob("*.part"))
 

@@ -108,6 +108,11 @@ def describe(error: Exception) -> str:
         return text
     if isinstance(error, OSError):
         return system_errors.said(error)
+    if isinstance(error, ImportError) and not (error.name or "cnn_course").startswith("cnn_course"):
+        return (
+            f"{error.name} cannot be imported ({text}). cnn-course doctor shows what is missing; make clean && make "
+            "course installs the course anew, and pip install -e '.[teach]' what grading needs"
+        )
     if isinstance(error, MemoryError):
         return f"the memory is full: close other programs, or ask for less. {text}".strip()
     return f"unexpected {type(error).__name__}: {text} (CNN_COURSE_DEBUG=1 shows where)"

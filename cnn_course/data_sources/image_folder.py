@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from cnn_course.arguments.shown import brief
 from cnn_course.data_sources.download import megabytes, readable
 from cnn_course.errors import DatasetError
+from cnn_course.files import system_errors
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 MOST_BYTES = 2 * 10**9  # of decoded images, which need twice that for a moment
@@ -127,6 +128,8 @@ def _decode(path: str, size: tuple[int, int] | None) -> np.ndarray:
                 picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
             return np.asarray(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's; Pillow's own have no number
+            raise DatasetError(f"Cannot read the image {path}: {system_errors.reason(error)}.") from error
         raise DatasetError(
             f"Cannot read the image {path} ({error}): it is damaged or not an image. Replace or delete it."
         ) from error
@@ -134,7 +137,14 @@ def _decode(path: str, size: tuple[int, int] | None) -> np.ndarray:
 
 def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        yield from (entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        yield from (entry for entry in entries if _is_folder(entry) and not entry.name.startswith("."))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself: whoever reads it is told
+        return False
 
 
 def _images(folder: str | os.PathLike[str], above: tuple[str, ...] = ()) -> Iterator[str]:
@@ -146,7 +156,7 @@ def _images(folder: str | os.PathLike[str], above: tuple[str, ...] = ()) -> Iter
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 yield from _images(entry, (*above, here))
             elif entry.name.lower().endswith(EXTENSIONS):
                 yield entry.path

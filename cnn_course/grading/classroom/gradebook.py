@@ -214,7 +214,7 @@ def marks_of(lab: Lab, url: str | None = None) -> Iterator[Marks]:
 
 def _register(lab: Lab, url: str) -> None:
     """Enter a lab and the points of its cells, as nbgrader does when it makes the release; no work if it is there."""
-    from nbgrader.api import MissingEntry
+    from nbgrader.api import InvalidEntry, MissingEntry
     from nbgrader.preprocessors import SaveCells
 
     cells = lab.master.cells
@@ -229,7 +229,15 @@ def _register(lab: Lab, url: str) -> None:
         except MissingEntry:
             book.update_or_create_assignment(lab.name)
     resources = {"nbgrader": {"notebook": lab.name, "assignment": lab.name, "db_url": url}, "unique_key": lab.name}
-    SaveCells().preprocess(nbformat.from_dict(lab.master), resources)
+    try:
+        SaveCells().preprocess(nbformat.from_dict(lab.master), resources)
+    except RuntimeError as error:  # cells came or went
+        raise GradebookError(
+            f"the gradebook has submissions to another {lab.name}, with other questions: {error}. Put the old master "
+            "back, or name another gradebook with --db."
+        ) from error
+    except (SQLAlchemyError, InvalidEntry) as error:
+        raise GradebookError(f"the gradebook cannot be written: {_said(error)}") from error
 
 
 @contextlib.contextmanager
