@@ -121,3 +121,18 @@ def test_get_and_verify_of_what_is_built_in():
     assert verify("digits") == "digits: 1,197 / 300 / 300 images (train / val / test), 10 classes; built in."
     with pytest.raises(DatasetError, match="'my-photos' cannot be downloaded: choose one of mnist"):
         get("my-photos")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 1, 3, 3)), np.zeros(2, int), "images must be a NumPy array of uint8"),
+        (np.zeros((2, 3, 3), np.uint8), np.zeros(2, int), "four axes"),
+        (np.zeros((2, 1, 3, 3), np.uint8), np.zeros(3, int), r"labels must have shape \(2,\)"),
+        (np.zeros((2, 1, 3, 3), np.uint8), np.array(["a", "b"]), "labels must be a NumPy array of whole numbers"),
+        (np.zeros((2, 1, 3, 3), np.uint8), np.array([0, -1]), "labels must count from 0"),
+    ],
+)
+def test_a_split_holds_images_with_labels(images, labels, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        datasets.Split(images, labels)

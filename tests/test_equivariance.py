@@ -133,6 +133,8 @@ def test_a_convolution_is_equivariant_up_to_its_border():
             "cut = 2 leaves nothing of maps of 4 x 4",
         ),
         ((striding(1), np.zeros((1, 1, 4, 4)), 0, 0), {"stride": 0}, ValueError, "stride must be"),
+        ((striding(2), np.ones((1, 1, 8, 8)), 0, 5), {}, ValueError, "leave nothing to compare of the maps of 4 x 4"),
+        ((int, np.zeros((1, 1, 4, 4)), 0, 0), {}, TypeError, "f must be a function of images"),
         ((striding(1), np.zeros((1, 1, 4, 4)), 0.5, 0), {}, TypeError, "dy must be an integer"),
     ],
 )

@@ -1,4 +1,5 @@
 import io
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -149,6 +150,39 @@ def test_bars_mean_number_and_seeds(ax):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["MLP", "CNN"]
     with pytest.raises(ValueError, match="nothing to draw"):
         visualize.bars(ax, {})
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda ax: visualize.heatmap(ax, np.eye(3), x=[1, 10, 100]), ValueError, "x must be evenly spaced"),
+        (lambda ax: visualize.image(ax, np.eye(3), value_range=(1, 1)), ValueError, "low below high"),
+        (lambda ax: visualize.image(ax, np.eye(3), signed="no"), TypeError, "signed must be True or False"),
+        (lambda ax: visualize.matrix(ax, np.eye(100)), ValueError, "at most 5,000 can be drawn"),
+        (
+            lambda ax: visualize.matrix(ax, np.eye(2), muted=np.eye(3)),
+            ValueError,
+            "muted must have the shape of values",
+        ),
+        (lambda ax: visualize.matrix(ax, np.eye(2), "2 digits"), ValueError, "fmt must be a format"),
+        (lambda ax: visualize.bars(ax, {"a": [1, np.nan]}), ValueError, "series['a'] must hold finite numbers"),
+        (lambda ax: visualize.curves(ax, [1, 2]), TypeError, "series must be a dict"),
+        (lambda ax: visualize.image(None, np.eye(3)), TypeError, "ax must be an Axes of matplotlib"),
+    ],
+)
+def test_what_cannot_be_drawn_leaves_the_axes_empty(ax, call, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        call(ax)
+    assert not ax.images and not ax.lines and not ax.patches and not ax.texts
+
+
+def test_written():
+    minus = "\N{MINUS SIGN}"
+    for value, fmt, expected in (
+        (-0.001, ".2f", "0.00"), (-1234.0, ",.0f", f"{minus}1,234"), (-0.5, ".0%", f"{minus}50%"),
+        (-1e-10, ".0e", f"{minus}1e{minus}10"), (-np.inf, ".2f", f"{minus}inf"), (np.int64(-2), "d", f"{minus}2"),
+    ):  # fmt: skip
+        assert visualize.written(value, fmt) == expected
 
 
 @pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # with the course's style, for the same reason
