@@ -19,7 +19,7 @@ import nbformat  # noqa: E402
 from labs.lab01_wrong_answers import WRONG_ANSWERS  # noqa: E402
 
 from cnn_course.commands import cli  # noqa: E402
-from cnn_course.errors import CollectError  # noqa: E402
+from cnn_course.errors import CollectError, GradeError  # noqa: E402
 from cnn_course.grading.classroom import collect, grade_class, gradebook, report  # noqa: E402
 from cnn_course.grading.classroom.results import Results  # noqa: E402
 from cnn_course.grading.lab import Lab  # noqa: E402
@@ -295,3 +295,32 @@ def wait(condition, seconds=120):
 def test_grade_json_is_plain(graded):
     stored = json.loads((graded / "autograded" / "slip" / LAB / "grade.json").read_text())
     assert stored.keys() >= {"cells", "notes", "seconds", "seed", "fingerprint", "answers", "sources", "graded_at"}
+
+
+def results_of(tmp_path):
+    lab = Lab(new_course(tmp_path / "labs"), LAB)
+    (lab.course / "autograded").mkdir(exist_ok=True)
+    return Results(lab)
+
+
+def test_a_seed_with_which_the_model_answer_loses_a_point_is_not_used(tmp_path):
+    results, asked = results_of(tmp_path), []
+
+    def lost(seed):
+        asked.append(seed)
+        return "" if len(asked) == 3 else "q6-hidden: 53 of 60"
+
+    seed = results.seed(None, lost)
+    assert len(asked) == 3 and seed == asked[2] != asked[1] != asked[0]
+    assert results.seed(None, lost) == seed and len(asked) == 3, "it is asked once"
+    with pytest.raises(GradeError, match="with the seed 7 .* loses a point .q6-hidden: 53 of 60.*--seed"):
+        results.seed(7, lost)
+    assert results.seed(None, lost) == seed, "nothing was written down"
+    other = Results(results.lab)
+    other.lab.master.cells[-1].source += "\n# another master"
+    assert other.seed(None, lambda seed: asked.append(seed) or "") == seed and len(asked) == 5
+
+
+def test_a_model_answer_that_passes_with_no_seed_is_said(tmp_path):
+    with pytest.raises(GradeError, match="the model answer loses points with each of 5 seeds, at last: q1"):
+        results_of(tmp_path).seed(None, lambda seed: "q1")

@@ -31,7 +31,7 @@ from cnn_course.grading.classroom.pool import Pool
 from cnn_course.grading.classroom.results import Results
 from cnn_course.grading.judging.judge import SUBMISSION_SECONDS, CellGrade, Grade, Judge, longest
 from cnn_course.grading.judging.submission import Submission
-from cnn_course.grading.lab import Lab, is_graded, settings
+from cnn_course.grading.lab import Lab, is_graded, is_solution, settings
 from cnn_course.grading.sandbox import bubblewrap, cold_host
 
 
@@ -69,7 +69,8 @@ def grade_class(
     if sandboxed:
         bubblewrap.check()
     results = Results(lab)
-    seed = results.seed(seed)
+    judging = functools.partial(Judge, lab, seconds=seconds, sandboxed=sandboxed)
+    seed = results.seed(seed, functools.partial(_lost_by_the_model, lab, judging))
     with marks_of(lab, db) as marks:
         entered, papers = marks.entered(), _Papers(lab, results, marks, seed)
         waiting, unchanged, outcome = [], [], ClassOutcome(0, 0, {})
@@ -86,8 +87,7 @@ def grade_class(
         if waiting and sandboxed and not cold_host.nests():
             slow = "The kernel refuses namespaces within a sandbox: each submission gets one of its own, which is slow."
             print(slow, file=sys.stderr)
-        judge = functools.partial(Judge, lab, seed=seed, seconds=seconds, sandboxed=sandboxed)
-        judged = _judged(judge, waiting, workers, longest(seconds), scheduler)
+        judged = _judged(functools.partial(judging, seed=seed), waiting, workers, longest(seconds), scheduler)
         title, watched = lab.name, sys.stderr.isatty()
         for submission, grade in tqdm(judged, title, len(waiting), unit="submission", disable=not watched):
             if isinstance(grade, Grade):
@@ -143,6 +143,13 @@ class _Papers:
         page = feedback.page(self.lab.master, submission, grade, by_a_person).encode()
         if not file.is_file() or file.read_bytes() != page:
             write_whole(file, page)
+
+
+def _lost_by_the_model(lab: Lab, judging: functools.partial[Judge], seed: int) -> str:
+    """What the tests say of the master's own answers, "" if all pass."""
+    own = {settings(cell)["grade_id"]: cell.source for cell in lab.master.cells if is_solution(cell)}
+    with judging(seed=seed) as judge:
+        return "; ".join(f"{cell.name}: {cell.message}" for cell in judge(Submission(own)).cells if cell.message)
 
 
 def _refused(master: nbformat.NotebookNode, problem: str) -> Grade:

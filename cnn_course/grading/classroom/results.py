@@ -9,8 +9,11 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+
+import nbformat
 
 from cnn_course.arguments.integers import integer
 from cnn_course.errors import GradeError
@@ -19,6 +22,8 @@ from cnn_course.files.whole_files import write_whole
 from cnn_course.grading.judging.judge import CellGrade, Grade
 from cnn_course.grading.judging.submission import Submission
 from cnn_course.grading.lab import Lab
+
+_DRAWS = 5  # of a seed; more only where something else is wrong
 
 
 @dataclass(frozen=True)
@@ -93,29 +98,48 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "grade.json", json.dumps(stored, indent=1).encode())
 
-    def seed(self, wanted: int | None) -> int:
+    def seed(self, wanted: int | None, lost: Callable[[int], str]) -> int:
         """The seed of the hidden inputs: `wanted`, else the one of the first run, else a new one; written down.
 
-        Raises GradeError where the first run's cannot be read: another one would grade the whole class anew.
+        lost: what the model answer loses with a seed, "" for nothing. It is asked once for each seed and master; a new
+        seed with which a right answer loses a point is drawn again. Raises GradeError for a given one, and where the
+        first run's cannot be read: another one would grade the whole class anew.
         """
         file = self.lab.course / "autograded" / f".{self.lab.name}.json"
-        if wanted is None and os.path.lexists(file):
+        seed, proven = wanted, None
+        if os.path.lexists(file):
             try:
                 if not file.is_file():
                     raise ValueError("no file")
-                return integer("seed", json.loads(file.read_text(encoding="utf-8"))["seed"], least=0)
-            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                stored = json.loads(file.read_text(encoding="utf-8"))
+                first, proven = integer("seed", stored["seed"], least=0), stored.get("proven")
+                seed = first if wanted is None else wanted
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                if wanted is None:
+                    raise GradeError(
+                        f"{file}, which holds the seed of the hidden inputs, cannot be read. Give the seed with "
+                        f"--seed: it stands in each autograded/STUDENT/{self.lab.name}/grade.json, too."
+                    ) from error
+        master = nbformat.writes(self.lab.master).encode()
+        for _ in range(_DRAWS):
+            tried = secrets.randbits(32) if seed is None else seed
+            mark = hashlib.sha256(master + str(tried).encode()).hexdigest()
+            found = "" if proven == mark else lost(tried)
+            if not found:
+                break
+            if seed is not None:
                 raise GradeError(
-                    f"{file}, which holds the seed of the hidden inputs, cannot be read. Give the seed with --seed: "
-                    f"it stands in each autograded/STUDENT/{self.lab.name}/grade.json, too."
-                ) from error
-        seed = secrets.randbits(32) if wanted is None else wanted
+                    f"with the seed {tried} of the hidden inputs the model answer itself loses a point ({found}). "
+                    "Nothing was graded: choose another one with --seed"
+                )
+        else:
+            raise GradeError(f"the model answer loses points with each of {_DRAWS} seeds, at last: {found}")
         try:
             file.parent.mkdir(exist_ok=True)
-            write_whole(file, json.dumps({"seed": seed}).encode())
+            write_whole(file, json.dumps({"seed": tried, "proven": mark}).encode())
         except OSError as error:
             raise GradeError(f"results cannot be written: {system_errors.said(error)}. Nothing was graded.") from error
-        return seed
+        return tried
 
     def fingerprint(self, submission: Submission, seed: int) -> str:
         """What decides a grade: the master, the answers and what stands beside them, the seed."""
