@@ -10,6 +10,7 @@ the argument, and a result that means something.
 """
 
 import argparse
+import atexit
 import collections.abc
 import copy
 import dataclasses
@@ -22,6 +23,7 @@ import os
 import pathlib
 import pkgutil
 import re
+import shutil
 import signal
 import tempfile
 import types
@@ -295,7 +297,7 @@ def outcome(function, arguments, changed):
     try:
         with bounded(), warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
-            torch.manual_seed(0)
+            torch.random.default_generator.manual_seed(0)  # without a look at GPUs, which takes a millisecond
             result = function(*self_given, **arguments)
     except CourseError as error:
         verdict, words = "clear", str(error)
@@ -364,6 +366,18 @@ def good(name, folder):
     return dict(factory(pathlib.Path(folder)) if factory.__code__.co_argcount else factory())
 
 
+@functools.cache
+def _places():
+    """An empty folder to work in, and an empty clone of the course; they end with this process."""
+    root = tempfile.TemporaryDirectory()
+    atexit.register(root.cleanup)
+    work, clone = pathlib.Path(root.name, "work"), pathlib.Path(root.name, "clone")
+    work.mkdir()
+    for kind in ("runs", "weights"):
+        (clone / "data" / kind).mkdir(parents=True)
+    return work, clone
+
+
 @contextmanager
 def elsewhere():
     """An empty folder to work in: a wrong path must not hit the checkout, nor must `runs` put its files there."""
@@ -372,16 +386,18 @@ def elsewhere():
     from cnn_course import runs
 
     here, repository = os.getcwd(), runs.repository
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as clone:
-        for kind in ("runs", "weights"):
-            (pathlib.Path(clone) / "data" / kind).mkdir(parents=True)
-        os.chdir(folder)
-        runs.repository = lambda: pathlib.Path(clone)
-        try:
-            yield folder
-        finally:
-            runs.repository = repository
-            os.chdir(here)
+    work, clone = _places()
+    os.chdir(work)
+    runs.repository = lambda: clone
+    try:
+        yield work
+    finally:
+        runs.repository = repository
+        os.chdir(here)
+        for folder in (work, clone / "data" / "runs", clone / "data" / "weights"):
+            for left in list(folder.iterdir()):
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        if plt.get_fignums():
             plt.close("all")
 
 
