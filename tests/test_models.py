@@ -149,7 +149,8 @@ def test_bad_sizes(build, message):
 def test_a_grey_picture_does_not_become_three_channels():
     three, one = Normalise([0.5] * 3, [0.2] * 3), Normalise([0.5], [0.2])
     assert three(torch.zeros(2, 3, 4, 4)).shape == (2, 3, 4, 4) and one(torch.zeros(2, 1, 4, 4)).shape == (2, 1, 4, 4)
-    for layer, shape in ((three, (2, 1, 4, 4)), (one, (2, 3, 4, 4)), (three, (3, 4, 4)), (three, (2, 3))):
+    assert one(torch.zeros(2, 3, 4, 4)).shape == (2, 3, 4, 4), "one number for all channels is a choice"
+    for layer, shape in ((three, (2, 1, 4, 4)), (three, (3, 4, 4)), (three, (2, 3)), (one, (4, 4))):
         with pytest.raises(ValueError, match=r"x must have shape \(N, [13], H, W\)"):
             layer(torch.zeros(shape))
 

@@ -20,7 +20,7 @@ class Normalise(nn.Module):
     mean, std: C numbers each, for pixels between 0 and 1. Put it first: `nn.Sequential(Normalise.of(images), model)`.
     After it black is no longer 0, so the zeros that a padded convolution adds look like the mean colour.
     Raises TypeError or ValueError for what are not as many finite means as deviations above 0, and ValueError, when it
-    is called, for images with another number of channels.
+    is called, for images with another number of channels than several means.
     """
 
     def __init__(self, mean: Sequence[float] | NDArray, std: Sequence[float] | NDArray) -> None:
@@ -54,9 +54,9 @@ class Normalise(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # Broadcasting would make a picture of three channels from a grey one. (What torch.fx traces with is no tensor.)
-        if isinstance(x, torch.Tensor) and (x.ndim != 4 or x.shape[1] != self.mean.shape[1]):
+        channels = self.mean.shape[1]  # one serves all channels, as when a network gets grey images three times over
+        if isinstance(x, torch.Tensor) and (x.ndim != 4 or channels not in (1, x.shape[1])):
             raise ValueError(
-                f"Normalise: x must have shape (N, {self.mean.shape[1]}, H, W), a channel for each mean, "
-                f"got {tuple(x.shape)}"
+                f"Normalise: x must have shape (N, {channels}, H, W), a channel for each mean, got {tuple(x.shape)}"
             )
         return (x - self.mean) / self.std
