@@ -164,7 +164,7 @@ def maxout_backward(dout: ArrayLike, x: ArrayLike, pieces: int) -> Array:
     """
     x = _float(x=x)
     grouped = _in_pieces(x, pieces)
-    dout = _like_out(dout, grouped.shape[:2] + grouped.shape[3:], x)
+    dout = _like_out(dout, grouped.shape[:2] + grouped.shape[3:], x, f" and pieces={grouped.shape[2]}")
     dx = np.zeros_like(grouped)
     np.put_along_axis(dx, grouped.argmax(axis=2)[:, :, None], dout[:, :, None], axis=2)
     return dx.reshape(x.shape)
@@ -214,12 +214,13 @@ def _with_slope(x: ArrayLike, slope: ArrayLike) -> tuple[Array, Array]:
     return x, slope.reshape(-1, *(1,) * (x.ndim - 2))[None]
 
 
-def _like_out(dout: ArrayLike, shape: tuple[int, ...], x: Array) -> Array:
+def _like_out(dout: ArrayLike, shape: tuple[int, ...], x: Array, setting: str = "") -> Array:
     """dout in the dtype of x, if it has the shape of the output for this x."""
     dout = _float(dout=dout)
     if dout.shape != shape:
         raise ValueError(
-            f"dout must have the shape of the output, {shape} for x of shape {x.shape}, but has shape {dout.shape}"
+            f"dout must have the shape of the output, {shape} for x of shape {x.shape}{setting}, but has shape "
+            f"{dout.shape}"
         )
     return dout.astype(x.dtype, copy=False)
 
