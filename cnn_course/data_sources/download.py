@@ -126,8 +126,8 @@ def _locked_part(path: Path) -> Iterator[Path | None]:
             own.unlink(missing_ok=True)
         return
     part = path.with_name(f"{path.name}.part")
-    if os.path.lexists(part) and not part.is_file():
-        raise OSError(errno.ENXIO, f"{part.name} is no file: remove it")
+    if part.is_fifo():  # opening it would wait for ever for whoever reads it
+        raise OSError(errno.ENXIO, f"{part.name} is a pipe: remove it")
     with open(part, "ab") as file:
         with contextlib.suppress(OSError):  # a network disk without locks: the SHA-256 still guards the result
             fcntl.flock(file, fcntl.LOCK_EX)
