@@ -5,6 +5,7 @@ And what is forbidden or wrong stays so, wherever it stands.
 
 import copy
 import json
+import time
 
 import nbformat
 import pytest
@@ -107,6 +108,7 @@ RIGHT = {
         "    for i, j in product(range(y.shape[0]), range(y.shape[1])):\n"
         "        y[i, j] = (w * x[i:i + kh, j:j + kw]).sum()\n    return y\n",
     ),
+    "everything imported in a cell of one's own": above("from numpy import *", LOOPS.replace("np.zeros", "zeros")),
     "a helper two cells above": both(above(WINDOW, BY_WINDOW), above("z = 3", SIZE, "q1-solution")),
     "the function in a cell of one's own": above(LOOPS, "# see above"),
     "a slow experiment in a cell of one's own": above("import time\ntime.sleep(600)\ntrial = 3", LOOPS),
@@ -197,3 +199,20 @@ def test_a_wrong_answer_does_not(host, name):
     result = graded(host, change)
     assert {c.name for c in result.cells if c.message} == {"q3-visible", "q3-hidden"}
     assert all(says in c.message for c in result.cells if c.message)
+
+
+def test_tens_of_thousands_of_statements_cost_the_judge_little(host):
+    """Each of them makes what each of them uses."""
+    start = time.monotonic()
+    result = graded(host, answer("a = 0\n" + "a=a+1\n" * 30_000 + LOOPS.replace("return y", "return y + a - 30000")))
+    assert result.points == FULL_MARKS
+    assert time.monotonic() - start < 25  # each with each would take many minutes
+
+
+def test_thousands_of_cells_of_ones_own(host):
+    def change(cells):
+        cells[:0] = [code(f"a{i} = {i}") for i in range(3000)]
+
+    result = graded(host, change)
+    assert result.points == FULL_MARKS
+    assert any("Of your own cells 300 with" in note for note in result.notes)

@@ -15,7 +15,7 @@ from cnn_course.grading.judging.clock import Clock
 from cnn_course.grading.sandbox import wire
 from cnn_course.grading.sandbox.alarm import undisturbed
 from cnn_course.grading.sandbox.cold_host import AnyHost
-from cnn_course.grading.sandbox.source_text import IMPORT, Statement
+from cnn_course.grading.sandbox.source_text import EVERYTHING, IMPORT, Statement
 
 CALL_SECONDS = 60.0
 OVER = "the time for this submission is over."
@@ -94,6 +94,7 @@ class Student:
         self._place, self._processes, self._runs_in = place, {}, {}
         closures = {function: self._closure(function) for function in self.functions}
         needed = set().union(*closures.values())
+        needed.update(self._makers.get(EVERYTHING, []))
         common = {p for p in self._said if self._above(p) and (p[0] in self.names or p in needed)}
         common = {p for p in common if not rules.unusual(self._said[p].words)}
         for function, closure in closures.items():
@@ -166,11 +167,14 @@ class Student:
     def _closure(self, function: str) -> set[Place]:
         """The statements that make a function, and those that make what these use."""
         found: set[Place] = set()
-        wanted = self._made(function)
-        while wanted:
-            if (place := wanted.pop()) not in found:
-                found.add(place)
-                wanted += [maker for name in self._said[place].used for maker in self._made(name)]
+        wanted, seen = [function], {function}
+        while wanted:  # each name once, and so each statement: an answer may have tens of thousands
+            for place in self._made(wanted.pop()):
+                if place not in found:
+                    found.add(place)
+                    more = self._said[place].used - seen
+                    seen |= more
+                    wanted += more
         return found
 
     def _made(self, name: str) -> list[Place]:
@@ -216,8 +220,11 @@ class _Process:
             try:
                 self.fork()
                 self.functions = set()
+                places: dict[str, list[int]] = {}
+                for cell, number in sorted(self.places):
+                    places.setdefault(cell, []).append(number)
                 for cell in self.student.cells:
-                    numbers = sorted(number for where, number in self.places if where == cell)
+                    numbers = places.get(cell, [])
                     if numbers and self.student.problems.get(cell, "") not in _DEADLY:
                         self._run(cell, numbers)
                 self.running = True

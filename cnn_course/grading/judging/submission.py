@@ -24,6 +24,7 @@ from cnn_course.grading.sandbox.wire import clean
 
 LARGEST_FILE = 20 << 20
 LARGEST_CELL = 200_000
+MOST_OWN = 300  # cells that are the student's own
 _DEFINED = re.compile(r"^\s*(?:>>> )?(?:def|class)\s+(\w+)", re.MULTILINE)
 
 
@@ -111,8 +112,8 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
             if not is_code or not text.strip() or text in known or (isinstance(identity, str) and identity in fixed):
                 continue
             name = f"cell {number}"
-            if sum(map(len, own.values())) + len(text) > LARGEST_CELL:
-                notes.append(f"Of cells of your own, {LARGEST_CELL:,} characters are read; {name} is too much.")
+            if len(own) == MOST_OWN or sum(map(len, own.values())) + len(text) > LARGEST_CELL:
+                notes.append(f"Of your own cells {MOST_OWN} with {LARGEST_CELL:,} characters are read; {name} is not.")
                 continue
             own[name] = text
         elif len(text) + len(answers.get(name, "")) > LARGEST_CELL:

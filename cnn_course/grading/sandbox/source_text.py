@@ -23,6 +23,7 @@ _PARTS = _BUILT_IN | frozenset(
 )
 _HARMLESS = frozenset(f"__{name}__" for name in "init name doc len call enter exit version".split())
 DETOUR, IMPORT = "detour ", "import "  # begin the words that stand for more than a name
+EVERYTHING = "*"  # the name that `from numpy import *` makes: any
 
 
 class Statement(NamedTuple):
@@ -52,6 +53,8 @@ def statements(text: str, file: str) -> list[Statement]:
     found = []
     for node in tree_of(text, file).body:
         made, used = names(ast.unparse(node), file)
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            made.add(EVERYTHING)
         found.append(Statement(frozenset(made), frozenset(used), _words(node), _calm(node)))
     return found
 
