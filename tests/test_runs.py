@@ -112,7 +112,7 @@ def test_a_run_from_before_there_were_sums_is_checked_as_far_as_it_can_be(tmp_pa
         runs.load("a", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/b", "", "a\0b", "a/", "\ud800"])
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/b", "", "a\0b", "a/", "\ud800"])
 def test_a_name_stays_in_its_folder(name, tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()

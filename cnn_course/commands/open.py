@@ -97,7 +97,7 @@ def open_jupyterlab(root: Path, lecture: Path, *, browser: bool = True, port: in
     except OSError as error:
         raise UsageError(
             f"JupyterLab does not start: {system_errors.said(error)}. It keeps its files in the home folder; another "
-            "one: HOME=/tmp/home cnn-course open"
+            "one: HOME=$(mktemp -d) cnn-course open"
         ) from error
     except SystemExit as stop:
         raise UsageError("JupyterLab does not start; it says above why") from stop
