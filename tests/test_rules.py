@@ -10,6 +10,7 @@ from cnn_course.grading import checks, rules, run_state
 from cnn_course.grading.sandbox import source_text
 from labs import running
 
+MISTAKES = "cnn_course.grading.mistakes."
 LABS = sorted(path.stem for path in (running.LABS / "source").glob("*/*.ipynb"))
 
 
@@ -74,8 +75,8 @@ def test_a_forbidden_name_is_found(text):
         ("from os import path", "os"),
         ("import ctypes", "ctypes"),
         ("import subprocess as s", "subprocess"),
-        ("import operator", "operator"),
-        ("from operator import mul", "operator"),
+        ("import operator\noperator.attrgetter('a')", "attrgetter"),
+        ("from operator import methodcaller as m", "methodcaller"),
         ("from string import Formatter", "Formatter"),
         ("import string\nstring.Formatter()", "Formatter"),
         ("from typing import get_type_hints", "get_type_hints"),
@@ -88,6 +89,12 @@ def test_a_forbidden_name_is_found(text):
         ("np.load('a')", "load"),
         ("np.lib.format.read_array(f)", "read_array"),
         ("(i for i in x).gi_frame", "gi_frame"),
+        ("match np:\n    case C(f):\n        pass", "case C(x)"),
+        ("np.testing.decorate_methods(np, f)", "decorate_methods"),
+        ("import numpy.distutils.exec_command", "distutils"),
+        ("self = random\nself._os", "_os"),
+        ("class A:\n    def f(self):\n        return self._core", "_core"),
+        ("class A:\n    def f(cls):\n        return cls._compute", "_compute"),
         ("e.tb_frame.f_back", "f_back"),
         ("x.eval('a')", "eval"),
         ("g = x.eval", "eval"),
@@ -221,3 +228,19 @@ def test_model_answers_keep_the_rules_of_their_lab(lab):
         if name.endswith("-solution"):
             for function in source_text.names(source, name)[0]:
                 assert problems(source, function) == [], name
+
+
+# Words that an answer may well have: net.parameters(), `training` as the name of an argument.
+ORDINARY = {"parameters", "training"}
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_modules_with_right_and_wrong_answers_are_forbidden(lab):
+    """Whatever name a lab's first cell gives them: another module of the course may be reached through them."""
+    master = nbformat.read(running.LABS / "source" / lab / f"{lab}.ipynb", as_version=4)
+    names = {"__name__": "__main__"}
+    setup = next(c.source for c in master.cells if running.grade_id(c) == "setup")
+    exec(compile(setup, "<setup>", "exec"), names)
+    modules = {name for name, value in names.items() if getattr(value, "__name__", "").startswith(MISTAKES)}
+    modules = {name for name in modules if isinstance(names[name], type(np))} - ORDINARY
+    assert modules and all(problems(name) for name in modules)

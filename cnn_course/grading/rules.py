@@ -17,7 +17,8 @@ from cnn_course.grading.sandbox.source_text import DETOUR, IMPORT, words
 
 _IMPORTS = frozenset(
     "__future__ abc array bisect cmath collections contextlib copy dataclasses decimal enum fractions functools heapq "
-    "itertools math matplotlib numbers numpy random re statistics string time torch tqdm typing warnings".split()
+    "itertools math matplotlib numbers numpy operator random re statistics string time torch tqdm typing "
+    "warnings".split()
 )
 _GRADING = frozenset("checks grading mistakes networks rules".split())
 

@@ -100,6 +100,26 @@ def both(*changes):
     return change
 
 
+def below(text, then, name="q3-solution"):
+    """What is left in the cell for an answer, and a cell of one's own below it, above the tests."""
+
+    def change(cells):
+        cells[at(cells, name)]["source"] = then
+        cells.insert(at(cells, name) + 1, code(text))
+
+    return change
+
+
+def first(text):
+    """Lines added to the lab's first cell: Colab and VS Code do not mind that it is locked."""
+
+    def change(cells):
+        cells[at(cells, "setup")]["source"] += text
+
+    return change
+
+
+EMPTY = "def conv_2d(x, w):\n    raise NotImplementedError\n"
 RIGHT = {
     "a helper in a cell of one's own": above(WINDOW, BY_WINDOW),
     "an import in a cell of one's own": above(
@@ -147,10 +167,36 @@ RIGHT = {
     ),
     "a line that fails below": answer(LOOPS + "display(undefined_name)\n"),
     "a failed check below": answer(LOOPS + "assert conv_2d(np.ones((2, 2)), np.ones((1, 1))).shape == (1, 1)\n"),
+    "the answer in a cell of one's own below the empty one": below(LOOPS, EMPTY),
+    "a better answer below": below(LOOPS, "def conv_2d(x, w):\n    return w"),
+    "the same, stripped": both(below(LOOPS, EMPTY), stripped),
+    "an import and a helper in the lab's first cell": both(
+        first("\nimport itertools\n" + WINDOW),
+        answer(BY_WINDOW.replace("for j in range(columns)", "for j in itertools.chain(range(columns))")),
+    ),
+    "annotations of what is not there yet, by a cell above": both(
+        answer("from __future__ import annotations\n" + SIZE, "q1-solution"),
+        answer("class C:\n    def same(self) -> C:\n        return self\n" + LOOPS),
+    ),
     "a constant that is set again": answer(
         "SCALE = 1\n" + LOOPS.replace("return y", "return y * SCALE") + "SCALE = 1.0"
     ),
 }
+OWN = {  # the text of a cell of one's own above an answer, and what the answer multiplies its values by
+    "a table filled in a cell of one's own": ("table = {}\ntable['one'] = 1", "table['one']"),
+    "a table filled in a loop": ("ones = [0, 0]\nfor i in range(2):\n    ones[i] += 1", "ones[1]"),
+    "a list that grows": ("steps = []\nsteps.append(lambda: 1)", "steps[0]()"),
+    "a method that is added to a class": ("class C:\n    pass\ndef one(self):\n    return 1\nC.one = one", "C().one()"),
+    "a counter": ("n = 0\ndef one():\n    global n\n    n += 1\n    return 1", "one()"),
+    "one of several modules imported together": ("import os, math, sys", "math.prod([])"),
+    "operator": ("import operator, functools", "functools.reduce(operator.mul, [1, 1])"),
+    "annotations of what is not there yet": (
+        "from __future__ import annotations\nclass C:\n    def same(self) -> C:\n        return self\n    one = 1",
+        "C().same().one",
+    ),
+    "an import of the first cell, again": ("import numpy as np\nfrom cnn_course import convolution\none = 1", "one"),
+}
+RIGHT |= {name: above(own, LOOPS.replace("return y", f"return y * {one}")) for name, (own, one) in OWN.items()}
 WRONG = {
     "a helper of one's own that uses what is forbidden": (
         above("def window(x, i, j, shape):\n    return np.correlate(x[i], x[i])", BY_WINDOW),
@@ -174,6 +220,25 @@ WRONG = {
             "                     for i in range(len(x) - len(w) + 1)])\nnp.own = np.correlate\n"
         ),
         "has no attribute 'own'",
+    ),
+    "a wrong answer below the right one": (below("def conv_2d(x, w):\n    return None", LOOPS), "None"),
+    "what is forbidden, put into a list": (
+        above(
+            "kept = []\nkept.append(np.correlate)",
+            "def conv_2d(x, w):\n    return np.stack([sum(kept[0](x[i + k], w[k]) for k in range(len(w)))\n"
+            "                     for i in range(len(x) - len(w) + 1)])",
+        ),
+        "do not allow correlate",
+    ),
+    "what is forbidden, in the lab's first cell": (
+        both(
+            first("\nkept = np.correlate\n"),
+            answer(
+                "def conv_2d(x, w):\n    return np.stack([sum(kept(x[i + k], w[k]) for k in range(len(w)))\n"
+                "                     for i in range(len(x) - len(w) + 1)])"
+            ),
+        ),
+        "do not allow correlate",
     ),
     "the wrong try below": (split(LOOPS, "def conv_2d(x, w):\n    return None"), "None"),
 }

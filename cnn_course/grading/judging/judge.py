@@ -133,11 +133,14 @@ def grade(
                     _set_up(cell, names)
             with contextlib.suppress(TimeoutError):  # then functions are missing, and each test says so
                 student.start()
+            place = ""
             for cell in master.cells:
                 if settings(cell).get("grade_id") in functions:
-                    with contextlib.suppress(TimeoutError):
-                        student.at(settings(cell)["grade_id"])
+                    place = settings(cell)["grade_id"]
                 if is_graded(cell) and cell.cell_type == "code":
+                    place = submission.above(settings(cell)["grade_id"], place)
+                    with contextlib.suppress(TimeoutError):
+                        student.at(place)
                     for known in (name for found in functions.values() for name in found):
                         names.pop(known, None)
                     names.update(student.stubs())

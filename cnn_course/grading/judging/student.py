@@ -15,7 +15,7 @@ from cnn_course.grading.judging.clock import Clock
 from cnn_course.grading.sandbox import wire
 from cnn_course.grading.sandbox.alarm import undisturbed
 from cnn_course.grading.sandbox.cold_host import AnyHost
-from cnn_course.grading.sandbox.source_text import EVERYTHING, IMPORT, Statement
+from cnn_course.grading.sandbox.source_text import EVERYTHING, FUTURE, Statement, with_any_name
 
 CALL_SECONDS = 60.0
 OVER = "the time for this submission is over."
@@ -69,9 +69,16 @@ class Student:
         self._spare = [reader := _Process(self)]
         for cell, source in self.cells.items():
             for number, statement in enumerate(self._read(reader, cell, source)):
-                self._said[cell, number] = statement
-                for name in statement.made:
-                    self._makers.setdefault(name, []).append((cell, number))
+                if statement is not None:  # the lab's first cell has run it already
+                    self._said[cell, number] = statement
+                    for name in statement.made:
+                        self._makers.setdefault(name, []).append((cell, number))
+        if EVERYTHING in self._makers:
+            self._said = {place: with_any_name(statement) for place, statement in self._said.items()}
+        own = {name for name, found in self._makers.items() if not all(self._said[place].imports for place in found)}
+        for place, statement in self._said.items():
+            for name in own & statement.changed:
+                self._makers[name].append(place)
         self._prepare("")
         self._apart = self._in_each_others_way()
         if self._apart:
@@ -94,7 +101,7 @@ class Student:
         self._place, self._processes, self._runs_in = place, {}, {}
         closures = {function: self._closure(function) for function in self.functions}
         needed = set().union(*closures.values())
-        needed.update(self._makers.get(EVERYTHING, []))
+        needed.update(self._makers.get(EVERYTHING, []), self._makers.get(FUTURE, []))
         common = {p for p in self._said if self._above(p) and (p[0] in self.names or p in needed)}
         common = {p for p in common if not rules.unusual(self._said[p].words)}
         for function, closure in closures.items():
@@ -148,10 +155,11 @@ class Student:
             raise TimeoutError(OVER) from error
         self.problems[cell] = "took too long" if isinstance(error, TimedOut) else "ended its process"
 
-    def _read(self, process: _Process, cell: str, source: str) -> list[Statement]:
+    def _read(self, process: _Process, cell: str, source: str) -> list[Statement | None]:
+        request = {"do": "read", "cell": cell, "source": source, "setup": self.setup}
         try:
             process.fork()
-            answer, _ = process.exchange({"do": "read", "cell": cell, "source": source}, [])
+            answer, _ = process.exchange(request, [])
         except WireError as error:
             process.stop()
             self.blame(cell, error)
@@ -159,10 +167,7 @@ class Student:
         if "error" in answer:
             self.problems[cell] = _stopped(answer)
             return []
-        return [
-            Statement(frozenset(made), frozenset(used), frozenset(words), bool(calm))
-            for made, used, words, calm in answer["statements"]
-        ]
+        return [found and _statement(*found) for found in answer["statements"]]
 
     def _closure(self, function: str) -> set[Place]:
         """The statements that make a function, and those that make what these use."""
@@ -188,11 +193,12 @@ class Student:
 
     def _in_each_others_way(self) -> bool:
         """Whether it matters for an answer which cells below it have been run."""
-        run = {place for process in self._processes.values() for place in process.places}
+        run = {place for place in self._said if place[0] in self.names}
+        run = run.union(*(self._closure(function) for function in self.functions))
         made: dict[str, tuple[str, frozenset[str] | None]] = {}
         for place in run:
             statement = self._said[place]
-            imports = statement.words if any(word.startswith(IMPORT) for word in statement.words) else None
+            imports = statement.words if statement.imports else None
             for name in statement.made:
                 where, what = made.setdefault(name, (place[0], imports))
                 if where != place[0] and (imports is None or what != imports):
@@ -370,6 +376,10 @@ def _write_back(changed: Any, payloads: wire.Payloads, sent: list) -> None:
             target[...] = value
         else:
             target[...] = 0
+
+
+def _statement(made: list, used: list, words: list, changed: list, calm: bool) -> Statement:
+    return Statement(frozenset(made), frozenset(used), frozenset(words), frozenset(changed), bool(calm))
 
 
 def _stopped(answer: dict) -> str:

@@ -19,13 +19,14 @@ import nbformat
 
 from cnn_course.errors import SubmissionError
 from cnn_course.files import system_errors
-from cnn_course.grading.lab import functions_of, is_graded, is_setup, is_solution, settings
+from cnn_course.grading.lab import functions_of, is_graded, is_solution, settings
 from cnn_course.grading.sandbox.wire import clean
 
 LARGEST_FILE = 20 << 20
 LARGEST_CELL = 200_000
 MOST_OWN = 300  # cells that are the student's own
-_DEFINED = re.compile(r"^\s*(?:>>> )?(?:def|class)\s+(\w+)", re.MULTILINE)
+MOST_CELLS = 10_000
+_DEFINED = re.compile(r"^[ \t]*(?:>>> )?(?:def|class)[ \t]+(\w+)", re.MULTILINE)  # no \s: it runs over all empty lines
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Submission:
     answers: the text of each solution cell, by grade_id, in the master's order. notes: what was odd.
     problem: why no answer could be taken, else "". time: when it was handed in, where that was written down.
     own: the code cells that are the student's own, by "cell 7", their number in the notebook. order: the names of all
-    code, in the notebook's order; the master's where it is empty.
+    code and of the tests that were found, in the notebook's order; the master's where it is empty.
     """
 
     answers: dict[str, str]
@@ -51,6 +52,13 @@ class Submission:
         order = [name for name in self.order if name in names or name in self.own]
         order += [name for name in names if name not in order]
         return {name: self.own.get(name, self.answers.get(name, "")) for name in order}
+
+    def above(self, test: str, place: str) -> str:
+        """The last of the student's own cells between a cell and a test, which sees what they define; else the cell."""
+        if place not in self.order or test not in self.order:
+            return place
+        between = self.order[self.order.index(place) : self.order.index(test)]
+        return next((name for name in reversed(between) if name in self.own), place)
 
 
 def read(path: Path, master: nbformat.NotebookNode) -> Submission:
@@ -92,16 +100,21 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list):
         raise SubmissionError("The file is not a notebook of format 4: it has no list of cells.")
+    if len(cells) > MOST_CELLS:
+        raise SubmissionError(f"The notebook has {len(cells):,} cells; {MOST_CELLS:,} are allowed.")
     wanted = {settings(cell)["grade_id"]: cell for cell in master.cells if is_solution(cell)}
     by_id = {cell.id: name for name, cell in wanted.items()}
     places = [(number, cell, _name(cell, wanted, by_id)) for number, cell in enumerate(cells, 1)]
     missing = wanted.keys() - {name for _, _, name in places}
     lost = {function: name for name in missing for function in functions_of(master).get(name, [])}
     known = {cell.source for cell in master.cells}
-    fixed = {cell.id for cell in master.cells if cell.cell_type != "code" or is_graded(cell) or is_setup(cell)}
+    fixed = {cell.id for cell in master.cells if cell.cell_type != "code" or is_graded(cell)}
+    tests = {settings(cell)["grade_id"]: cell for cell in master.cells if is_graded(cell) and not is_solution(cell)}
+    tests_by_id = {cell.id: name for name, cell in tests.items()}
+    tests_by_text = {cell.source: name for name, cell in tests.items()}
     answers: dict[str, str] = {}
     own: dict[str, str] = {}
-    order, notes = [], _another_lab(cells, master)
+    order, unread, too_long, notes = [], [], set(), _another_lab(cells, master)
     for number, cell, name in places:
         text = _text(cell) if isinstance(cell, dict) else ""
         is_code = isinstance(cell, dict) and cell.get("cell_type") == "code"
@@ -109,16 +122,22 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
             name = next((lost[found] for found in _DEFINED.findall(text) if found in lost), None)
         if name is None:
             identity = cell.get("id") if is_code else None
+            test = (_name(cell, tests, tests_by_id) or tests_by_text.get(text)) if is_code else None
+            if test is not None and test not in order:
+                order.append(test)
             if not is_code or not text.strip() or text in known or (isinstance(identity, str) and identity in fixed):
                 continue
             name = f"cell {number}"
             if len(own) == MOST_OWN or sum(map(len, own.values())) + len(text) > LARGEST_CELL:
-                notes.append(f"Of your own cells {MOST_OWN} with {LARGEST_CELL:,} characters are read; {name} is not.")
+                unread.append(name)
                 continue
             own[name] = text
-        elif len(text) + len(answers.get(name, "")) > LARGEST_CELL:
-            notes.append(f"{name} has {len(text):,} characters; {LARGEST_CELL:,} are allowed. It was not graded.")
+        elif name in too_long:
+            continue
+        elif (size := len(text) + len(answers.get(name, ""))) > LARGEST_CELL:
+            notes.append(f"{name} has {size:,} characters; {LARGEST_CELL:,} are allowed. It was not graded.")
             answers[name] = ""
+            too_long.add(name)
         elif name not in answers:
             answers[name] = text
         elif text != answers[name]:
@@ -127,6 +146,9 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
             answers[name] += "\n\n" + text
         if name not in order:
             order.append(name)
+    if unread:
+        which = ", ".join(unread[:3]) + (f" and {len(unread) - 3:,} more" if len(unread) > 3 else "")
+        notes.append(f"Of your own cells {MOST_OWN} with {LARGEST_CELL:,} characters are read, and not {which}.")
     notes += [f"{name} is missing." for name in wanted if name not in answers]
     return Submission(
         {name: answers.get(name, "") for name in wanted}, notes=list(dict.fromkeys(notes)), own=own, order=order

@@ -4,7 +4,10 @@ Read where the student's code will run, before any of it has run there; what a l
 """
 
 import ast
+import functools
 import symtable
+import sys
+import types
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,47 +19,71 @@ _BUILT_IN = frozenset(
 )
 # ... or as a part of a module or of an object that is allowed.
 _PARTS = _BUILT_IN | frozenset(
-    "ag_frame attrgetter bltns builtins codeop cr_frame ctypes ctypeslib f2py f_back f_builtins f_globals f_locals "
-    "Formatter ForwardRef gc get_field get_type_hints gi_frame hub importlib inspect io load loads marshal measure "
-    "methodcaller operator os pickle pkgutil pydoc read_array rundocs runpy runstring singledispatch "
-    "singledispatchmethod sphinxext subprocess sys tb_frame timeit".split()
+    "ag_frame attrgetter backend_registry bltns builtins codeop cr_frame ctypes ctypeslib decorate_methods distutils "
+    "f2py f_back f_builtins f_globals f_locals Formatter ForwardRef gc get_field get_type_hints gi_frame hub importlib "
+    "inspect io load load_backend_module loads make_dataclass marshal measure methodcaller operator os pickle pkgutil "
+    "pydoc read_array redirect_stderr redirect_stdout rundocs runpy runstring singledispatch singledispatchmethod "
+    "sphinxext subprocess switch_backend sys tb_frame timeit wrapper_getattr".split()
 )
 _HARMLESS = frozenset(f"__{name}__" for name in "init name doc len call enter exit version".split())
 DETOUR, IMPORT = "detour ", "import "  # begin the words that stand for more than a name
 EVERYTHING = "*"  # the name that `from numpy import *` makes: any
+FUTURE = "* __future__"  # the one that `from __future__ import annotations` makes: it says how the rest is read
 
 
 class Statement(NamedTuple):
     """What a statement at the top of a cell says: names that it makes and uses, and its `words`.
 
+    changed: names of what it fills or changes in place, as with `table["a"] = 1`, `steps.append(f)`, `Net.forward = f`.
     calm: whether all that it does is to give names, or to show or check something, so that it can be run at any time.
     """
 
     made: frozenset[str]
     used: frozenset[str]
     words: frozenset[str]
+    changed: frozenset[str]
     calm: bool
+
+    @property
+    def imports(self) -> bool:
+        return any(word.startswith(IMPORT) for word in self.words)
 
 
 def tree_of(text: str, file: str = "<text>") -> ast.Module:
     """The syntax tree of a cell as Jupyter reads it: indented as a whole, pasted prompts, %magics, !commands, help?.
 
-    What %%time or %%capture stands above is just run; all else that is no Python is left out. Raises SyntaxError and
-    its like.
+    What %%time or %%capture stands above is just run; all else that is no Python is left out. `import os, math` is two
+    statements: who uses one of the modules does not use the other. Raises SyntaxError and its like.
     """
     tree = ast.parse(TransformerManager().transform_cell(text), file)
-    return ast.fix_missing_locations(_WithoutMagics(file).visit(tree))
+    return ast.fix_missing_locations(_Simpler(file).visit(tree))
 
 
-def statements(text: str, file: str) -> list[Statement]:
-    """Those at the top of a cell, in order. Raises SyntaxError and its like, in which the cell is called `file`."""
-    found = []
+def statements(text: str, file: str, setup: str = "") -> list[Statement | None]:
+    """Those at the top of a cell, in order; None for one that the lab's first cell, `setup`, has run already.
+
+    Raises SyntaxError and its like, in which the cell is called `file`.
+    """
+    known = {ast.unparse(node) for node in tree_of(setup).body}
+    found: list[Statement | None] = []
     for node in tree_of(text, file).body:
-        made, used = names(ast.unparse(node), file)
-        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+        if (plain := ast.unparse(node)) in known:
+            found.append(None)
+            continue
+        made, used = names(plain, file)
+        imports = [part for part in ast.walk(node) if isinstance(part, ast.ImportFrom)]
+        if any(part.names[0].name == "*" for part in imports):
             made.add(EVERYTHING)
-        found.append(Statement(frozenset(made), frozenset(used), _words(node), _calm(node)))
+        if any(part.module == "__future__" for part in imports):
+            made.add(FUTURE)
+        changed = frozenset(_changed(node))
+        found.append(Statement(frozenset(made), frozenset(used), _words(node), changed, _calm(node)))
     return found
+
+
+def with_any_name(statement: Statement) -> Statement:
+    """The statement where names may come from an `import *`: there `runstring` is what `testing.runstring` is here."""
+    return statement._replace(words=statement.words | _detours([*statement.used], _PARTS, private=False))
 
 
 def words(text: str) -> frozenset[str]:
@@ -75,10 +102,12 @@ def _words(tree: ast.AST) -> frozenset[str]:
             case ast.Attribute(attr="eval") if id(node) in modes:
                 pass
             case ast.Attribute(value=owner, attr=name):
-                own = isinstance(owner, ast.Name) and owner.id in ("self", "cls")
+                own = isinstance(owner, ast.Name) and owner.id in ("self", "cls") and name not in _elsewhere()
                 found |= {name} | _detours([name], _PARTS, private=not own)
-            case ast.MatchClass(kwd_attrs=names):  # case object(conv2d=f): reads an attribute
+            case ast.MatchClass(kwd_attrs=names, patterns=unnamed):  # case object(conv2d=f): reads an attribute
                 found |= set(names) | _detours(names, _PARTS)
+                if unnamed:  # case C(f): reads what a list of names says, and any text can be in that
+                    found.add(f"{DETOUR}case {ast.unparse(node.cls)}(x)")
             case ast.Import(names=aliases):
                 for alias in aliases:
                     found |= _imported(alias.name)
@@ -98,12 +127,16 @@ def names(text: str, file: str) -> tuple[set[str], set[str]]:
     used, inner = {s.get_name() for s in table.get_symbols() if s.is_referenced()}, [table]
     while inner:
         inner += (table := inner.pop()).get_children()
-        used |= {s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced()}
+        # `global count; count += 1` is no reference.
+        used |= {s.get_name() for s in table.get_symbols() if s.is_global() and (s.is_referenced() or s.is_assigned())}
     return made, used
 
 
-class _WithoutMagics(ast.NodeTransformer):
-    """Puts what is timed in the place of the magic that times it, and nothing in the place of all others."""
+class _Simpler(ast.NodeTransformer):
+    """Puts what is timed in the place of the magic that times it, and nothing in the place of all others.
+
+    An import of several names becomes several imports.
+    """
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -117,6 +150,12 @@ class _WithoutMagics(ast.NodeTransformer):
             case None:
                 return self.generic_visit(node)
         return ast.copy_location(ast.Pass(), node)
+
+    def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
+        return [ast.copy_location(ast.Import([alias]), node) for alias in node.names]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> list[ast.stmt]:
+        return [ast.copy_location(ast.ImportFrom(node.module, [alias], node.level), node) for alias in node.names]
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if _magic(node) is not None:  # files = !ls
@@ -141,6 +180,31 @@ def _magic(node: ast.AST) -> tuple | None:
     return None
 
 
+def _changed(tree: ast.stmt) -> set[str]:
+    """Names of what a statement fills or changes in place when it is run."""
+    found: set[str] = set()
+    inner: list[ast.AST] = [tree]
+    while inner:
+        node = inner.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue  # runs later, or changes what is its own
+        inner += ast.iter_child_nodes(node)
+        match node:
+            case ast.Attribute(value=owner, ctx=ast.Store() | ast.Del()):
+                pass
+            case ast.Subscript(value=owner, ctx=ast.Store() | ast.Del()):
+                pass
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner))):
+                pass
+            case _:
+                continue
+        while isinstance(owner, ast.Attribute | ast.Subscript | ast.Call):
+            owner = owner.func if isinstance(owner, ast.Call) else owner.value
+        if isinstance(owner, ast.Name):
+            found.add(owner.id)
+    return found
+
+
 def _calm(node: ast.stmt) -> bool:
     match node:
         case ast.FunctionDef(decorator_list=[]) | ast.Import() | ast.ImportFrom() | ast.ClassDef(decorator_list=[]):
@@ -152,6 +216,18 @@ def _calm(node: ast.stmt) -> bool:
         case ast.Assign(targets=[ast.Name()]) | ast.AnnAssign(target=ast.Name()):
             return True
     return False
+
+
+@functools.cache
+def _elsewhere() -> frozenset[str]:
+    """Private names under which there are other modules or the course's own functions, so that no `self._os` is one."""
+    found = {"_convert_", "_evaluate", "_os", "_sys"}
+    for module in [*sys.modules.values()]:
+        for name, value in [*getattr(module, "__dict__", {}).items()]:
+            course = isinstance(value, types.FunctionType) and str(value.__module__).startswith("cnn_course.")
+            if name.startswith("_") and not name.startswith("__") and (course or isinstance(value, types.ModuleType)):
+                found.add(name)
+    return frozenset(found)
 
 
 def _imported(path: str) -> set[str]:

@@ -1,6 +1,7 @@
 """The end of the wire where the student's code runs: it defines cells, calls functions and says what came back."""
 
 from __future__ import annotations
+import __future__
 
 import contextlib
 import io
@@ -61,8 +62,8 @@ def serve(channel: socket.socket) -> None:
 
 def _answer(request: dict, payloads: wire.Payloads, arrays: list, names: dict, modules: list) -> dict[str, Any]:
     if request["do"] == "read":  # asked before any code of the student's has run here
-        found = source_text.statements(request["source"], f"<{request['cell']}>")
-        return {"statements": [[sorted(s.made), sorted(s.used), sorted(s.words), s.calm] for s in found]}
+        found = source_text.statements(request["source"], f"<{request['cell']}>", request["setup"])
+        return {"statements": [s and [*map(sorted, s[:-1]), s.calm] for s in found]}
     if request["do"] == "setup":
         exec(compile(request["source"], "<setup>", "exec", dont_inherit=True), names)
         return {}
@@ -87,13 +88,17 @@ def _answer(request: dict, payloads: wire.Payloads, arrays: list, names: dict, m
 
 
 def _defined(request: dict, names: dict) -> dict[str, Any]:
-    """Run some statements of a cell. As in Jupyter, one that fails ends the cell, and what it had defined stays."""
+    """Run some statements of a cell. As in Jupyter, one that fails ends the cell, and what it had defined stays.
+
+    And `from __future__ import annotations` holds for all cells below it.
+    """
     file = f"<{request['cell']}>"
     lines = request["source"].splitlines(keepends=True)
     linecache.cache[file] = (len(request["source"]), None, lines, file)
     tree = source_text.tree_of(request["source"], file)
     tree.body = [tree.body[number] for number in request["statements"]]
-    code = compile(tree, file, "exec", dont_inherit=True)
+    later = __future__.annotations.compiler_flag if names.get("annotations") is __future__.annotations else 0
+    code = compile(tree, file, "exec", flags=later, dont_inherit=True)
     failed = {}
     try:
         exec(code, names)

@@ -28,6 +28,7 @@ _DEEPEST = 20
 _LONGEST_TEXT = 10_000
 _MOST_AXES = 64
 _LARGEST_ITEM = 1 << 16  # bytes of one text in an array of texts
+_ZEROS = bytes(_LARGEST_ITEM)  # shared by all arrays that come without their values
 _NUMBERS = "biuf"
 _DTYPE = re.compile(r"[<>|=]?[?biufcSUOVmM]\d{0,8}(\[[a-z]+\])?")
 
@@ -104,9 +105,10 @@ def pack(value: Any, arrays: list[np.ndarray], modules: Any = None, depth: int =
         return {"float": value.hex()}
     if type(value) is str:
         return value[:_LONGEST_TEXT]
-    if depth < _DEEPEST and type(value) in (list, tuple) and len(value) <= 100_000:
-        return {type(value).__name__: [pack(item, arrays, modules, depth + 1) for item in value]}
-    if depth < _DEEPEST and type(value) is dict and len(value) <= 10_000 and all(type(key) is str for key in value):
+    kind = next((kind for kind in (list, tuple, dict) if isinstance(value, kind)), None)  # a named tuple is a tuple
+    if depth < _DEEPEST and kind in (list, tuple) and len(value) <= 100_000:
+        return {kind.__name__: [pack(item, arrays, modules, depth + 1) for item in value]}
+    if depth < _DEEPEST and kind is dict and len(value) <= 10_000 and all(type(key) is str for key in value):
         return {"dict": [[k[:_LONGEST_TEXT], pack(v, arrays, modules, depth + 1)] for k, v in value.items()]}
     if type(value) is np.ndarray or isinstance(value, np.generic):
         return _pack_array(np.asarray(value), arrays, "array" if type(value) is np.ndarray else "number")
@@ -190,7 +192,8 @@ def _unpack_array(shape: list, dtype: str, rest: dict, payloads: Payloads) -> np
         if kind.itemsize > _LARGEST_ITEM:
             raise WireError("not a dtype")
         if not rest:  # too large, or not numbers: the shape and the dtype are all that there is
-            return np.broadcast_to(np.zeros((), kind), shape)
+            held = kind.hasobject or not kind.itemsize
+            return np.broadcast_to(np.zeros((), kind) if held else np.frombuffer(_ZEROS, kind, 1).reshape(()), shape)
         at = rest.get("at")
         if set(rest) != {"at"} or type(at) is not int or not 0 <= at < len(payloads) or kind.kind not in _NUMBERS:
             raise WireError("not an array")
