@@ -4,6 +4,12 @@ from grading.attack import Attack, function
 
 NOT_ALLOWED = r"the rules of this lab do not allow"
 SLIDE = "convolution.conv2d(x[None, None], w[None, None])[0, 0]"
+SLID = "slide(x[None, None], w[None, None])[0, 0]"
+STAR = """
+from typing import *
+def g(f: "convolution.con" "v2d"): pass
+slide = get_type_hints(g)["f"]
+"""
 MISSING = r"conv_2d is not there"
 
 
@@ -59,6 +65,89 @@ ATTACKS = [
         "from string import Formatter",
     ),
     hidden("a subprocess", "return subprocess.run(['python'])", "import subprocess"),
+    hidden(
+        "a class pattern with names from a text",
+        f"match convolution:\n    case Names(slide):\n        return {SLID}",
+        """
+        from collections import namedtuple
+        class Any(type):
+            def __instancecheck__(cls, thing):
+                return True
+        class Names(namedtuple("Names", ["con" "v2d"]), metaclass=Any):
+            pass
+        """,
+        r"do not allow case Names\(x\)",
+    ),
+    hidden(
+        "a module called self",
+        "self = convolution\nreturn self._compute(self.checked(2, x[None, None], w[None, None], None), 'direct')",
+    ),
+    hidden(
+        "a module in a module called self",
+        "return R.run(random, x, w)",
+        "import random\nclass R:\n    def run(self, x, w):\n        return self._os.popen('python').read()\n",
+    ),
+    hidden(
+        "a text that is evaluated by what is called self",
+        f"return {SLID}",
+        """
+        import typing
+        def get():
+            self = typing.get_args(typing.Optional["c.con" "v2d"])[0]
+            return self._evaluate({"c": convolution}, {}, frozenset())
+        slide = get()
+        """,
+    ),
+    hidden("everything imported, annotations", f"return {SLID}", STAR),
+    hidden("everything imported in an if", f"return {SLID}", "if True:\n    from typing import *\n" + STAR),
+    hidden(
+        "everything imported, a text that is run",
+        f"slide = names.get('f')\nreturn {SLID}",
+        "from numpy.testing import *\nnames = {'c': convolution}\nrunstring('f = c.con' 'v2d', names)",
+        "'NoneType' object is not callable",
+    ),
+    hidden(
+        "a module that was written as a file",
+        f"return statistics.{SLID}",
+        """
+        text = b"from cnn_course.convolution import conv2d as slide"
+        for name in ("statistics", "tqdm"):
+            np.array(bytearray(text)).tofile(f"/tmp/{name}.py")
+        import statistics
+        """,
+        "has no attribute 'slide'",
+    ),
+    hidden(
+        "NumPy hands over the functions of a module",
+        f"return found[0]{SLID.removeprefix('slide')}",
+        "found = []\nnp.testing.decorate_methods(convolution, found.append, '^con' 'v2d$')",
+        "list index out of range",
+    ),
+    hidden(
+        "tqdm's getattr",
+        f"return W.wrapper_getattr(convolution, 'con' 'v2d'){SLID.removeprefix('slide')}",
+        "from tqdm.utils import ObjectWrapper as W",
+    ),
+    hidden(
+        "matplotlib's import",
+        "return registry.load_backend_module('module://scipy.signal').correlate2d(x, w, 'valid')",
+        "from matplotlib.backends import registry",
+    ),
+    hidden(
+        "all modules, in the place of the output",
+        "return found['subprocess'].run(['python'])",
+        """
+        import contextlib
+        class Out(contextlib.redirect_stdout):
+            _stream = "modules"
+            def old(self):
+                return self._old_targets[0]
+        out = Out({})
+        with out:
+            found = out.old()
+        """,
+    ),
+    hidden("NumPy's build tools", "return e.exec_command(['python'])", "import numpy.distutils.exec_command as e"),
     hidden("too deep to be read", f"return {SLIDE}", "deep = " + "+".join(["1"] * 40_000), MISSING),
     Attack(
         "a helper in another cell",

@@ -1,9 +1,11 @@
 """A class in which nearly everybody hands in something odd, and what a learning platform's zip file can hold."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
+import time
 import zipfile
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import nbformat  # noqa: E402
 
 from cnn_course.errors import CollectError, SubmissionError
 from cnn_course.grading.classroom import collect, grade_class, gradebook  # noqa: E402
+from cnn_course.grading.judging import submission  # noqa: E402
 from cnn_course.grading.lab import Lab  # noqa: E402
 from grading.attacks_notebook import LAB, MASTER, TAMPERED  # noqa: E402
 from labs import running  # noqa: E402
@@ -101,6 +104,34 @@ def test_no_formula_in_the_export(graded):
     assert len(lines) == len(TAMPERED) + 2
     assert not [line for line in lines if re.match(r'"?[=+@\-\t]', line)]
     assert any(line.startswith("'=cmd") for line in lines)
+
+
+OWN = [{"cell_type": "code", "source": f"x{i}"} for i in range(9000)]
+LONG = {"cell_type": "code", "id": "q3-solution", "source": "#" + "x" * 150_000}
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ([{"cell_type": "code", "source": "\n" * 150_000 + "x"}], None),
+        (OWN, r"and not cell \d+, cell \d+, cell \d+ and 8,697 more\."),
+        ([LONG, LONG, LONG | {"source": "def conv_2d(x, w): ..."}], r"q3-solution has 300,\d+ characters"),
+        ([{}] * 3_000_000, r"3,000,0\d+ cells; 10,000 are allowed"),
+    ],
+    ids=["empty lines", "cells of one's own", "parts of an answer", "cells"],
+)
+def test_a_large_notebook_is_read_in_a_moment(cells, says):
+    """And it is told once what is wrong with it."""
+    notebook = json.loads(nbformat.writes(MASTER))
+    data = json.dumps(notebook | {"cells": notebook["cells"] + cells}).encode()
+    start = time.monotonic()
+    try:
+        notes = submission.parse(data, MASTER).notes
+    except SubmissionError as error:
+        notes = [str(error)]
+    assert time.monotonic() - start < 15
+    assert len([note for note in notes if re.search(says or "$^", note)]) == (says is not None)
+    assert len(notes) <= 2
 
 
 TEXT = nbformat.writes(MASTER).encode()

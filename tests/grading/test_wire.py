@@ -189,6 +189,19 @@ def test_the_bytes_of_an_array_belong_to_one_array():
         wire.unpack({"list": [one, one]}, [bytearray(8)])
 
 
+@pytest.mark.parametrize("kind", ["|S", "|V", "<U"])
+def test_arrays_without_their_values_take_no_memory(kind):
+    """Each of them says in thirty letters that its items are texts of 64 kB."""
+    sizes = [(65_000 - i) // (4 if kind == "<U" else 1) for i in range(2000)]
+    tracemalloc.start()
+    try:
+        got = wire.unpack({"list": [{"array": [9], "dtype": f"{kind}{size}"} for size in sizes]}, [])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [a.dtype for a in got] == [np.dtype(f"{kind}{size}") for size in sizes] and peak < 8 << 20
+
+
 @pytest.mark.parametrize(
     "value",
     [

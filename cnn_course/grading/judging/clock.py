@@ -18,7 +18,7 @@ class Clock:
         self._host = host
         self._end = time.monotonic() + seconds
         self._most = MOST_WAITING * seconds
-        self._seen = 0.0  # of the waiting of the processes that live
+        self._seen = host.waited()  # of the waiting of the processes that live: the host has been busy before
         self.given = 0.0  # for waiting, until now
 
     def left(self) -> float:
