@@ -15,6 +15,7 @@ from cnn_course.arguments.integers import integer
 from cnn_course.arguments.objects import flag, instance
 from cnn_course.arguments.shown import brief, shown
 
+DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 HALF_TURN = 180  # degrees either way reach every angle
 
 
@@ -116,12 +117,12 @@ def cutout(images: torch.Tensor, size: int, generator: torch.Generator) -> torch
 def _check(images: torch.Tensor, generator: torch.Generator) -> torch.Size:
     """The shape of a batch. Raises TypeError or ValueError unless it is one of pictures, uint8 or float."""
     instance("images", images, torch.Tensor, "a tensor of shape (N, C, H, W)")
-    if images.ndim != 4 or 0 in images.shape[2:]:
+    if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(
             f"images must be a batch with pixels and the four axes (N, C, H, W), got shape {tuple(images.shape)}"
         )
-    if images.is_meta or not (images.dtype == torch.uint8 or images.is_floating_point()):
-        raise TypeError(f"images must be uint8 or floats, on a device that computes, not {shown(images)}")
+    if images.is_meta or images.layout != torch.strided or images.dtype not in DTYPES:
+        raise TypeError(f"images must be uint8 or floats, on a device that computes and dense, not {shown(images)}")
     instance("generator", generator, torch.Generator, "a torch.Generator, such as torch.Generator().manual_seed(0)")
     if generator.device.type != "cpu":
         raise ValueError(

@@ -23,6 +23,7 @@ from cnn_course.errors import CheckpointError
 from cnn_course.files.whole_files import write_whole
 
 TITLE = b"cnn-course checkpoint, version 1\n"
+MOST_BITS = 2000  # of an integer that torch reads back
 _AWAY = "move it away or delete it, and the training begins anew; or put a copy in its place that is good."
 
 
@@ -115,9 +116,13 @@ def _check(value: object, where: str) -> None:
     elif isinstance(value, list | tuple) and type(value) in (list, tuple):
         for i, item in enumerate(value):
             _check(item, f"{where}[{i}]")
-    elif isinstance(value, torch.Tensor):
+    elif isinstance(value, torch.Tensor) and type(value) in (torch.Tensor, torch.nn.Parameter):
         if value.is_meta:
             raise TypeError(f'{where} is a tensor on the "meta" device, which has no numbers to be saved')
+        if value.is_nested:
+            raise TypeError(f"{where} is a nested tensor, which could not be read back")
+    elif type(value) is int and value.bit_length() > MOST_BITS:
+        raise ValueError(f"{where} is an integer of more than {MOST_BITS} bits, which could not be read back")
     elif type(value) not in (bool, int, float, str, type(None)):
         raise TypeError(
             f"a checkpoint holds tensors, numbers, strings, lists and dicts, but {where} is a {type(value).__name__}"

@@ -5,6 +5,7 @@
 The numbers are stored beside the sentence as well, where `tests/test_claims.py` compares them with published ones.
 """
 
+import re
 import string
 
 import numpy as np
@@ -12,6 +13,7 @@ from IPython.display import display
 
 from cnn_course.arguments.floats import Number, finite
 from cnn_course.arguments.objects import text
+from cnn_course.arguments.shown import brief
 
 
 def state(sentence: str, **numbers: Number) -> None:
@@ -23,9 +25,10 @@ def state(sentence: str, **numbers: Number) -> None:
     """
     text("sentence", sentence)
     try:
-        named = {field for _, field, _, _ in string.Formatter().parse(sentence) if field is not None}
+        parts = [(field, form) for _, field, form, _ in string.Formatter().parse(sentence) if field is not None]
     except ValueError as error:
         raise ValueError(f"claims.state: sentence cannot be read: {error}") from None
+    named = {field for field, _ in parts}
     if not named or named != set(numbers):
         raise ValueError(
             f"claims.state: the sentence names the numbers {sorted(named)}, but {sorted(numbers)} were given: "
@@ -33,9 +36,12 @@ def state(sentence: str, **numbers: Number) -> None:
         )
     for name, value in numbers.items():
         finite(name, value)
+    for _, form in parts:
+        if re.search(r"\d{4}", form or ""):  # would fill the memory
+            raise ValueError(f"claims.state: a format in the sentence asks for more than 999 letters: {brief(form)}")
     try:
         said = sentence.format(**numbers)
-    except (ValueError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise ValueError(f"claims.state: a format in the sentence does not fit: {error}") from None
     stored = {name: int(v) if isinstance(v, int | np.integer) else round(float(v), 6) for name, v in numbers.items()}
     display({"text/markdown": said, "text/plain": said}, metadata={"claims": stored}, raw=True)

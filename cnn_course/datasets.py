@@ -63,7 +63,9 @@ class Dataset:
         if not isinstance(self.classes, tuple) or not all(isinstance(name, str) for name in self.classes):
             raise TypeError(f"classes must be a tuple of texts, not {brief(self.classes)}")
         for part in ("train", "val", "test"):
-            instance(part, getattr(self, part), Split, "a Split")
+            labels = instance(part, getattr(self, part), Split, "a Split").labels
+            if labels.max(initial=0) >= max(1, len(self.classes)):
+                raise ValueError(f"{part} has a label {labels.max()}, but classes has only {len(self.classes)} names")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ here say by how much it misses: the norm of the difference of the two sides, div
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -33,6 +34,9 @@ def relative_difference(a: ArrayLike, b: ArrayLike) -> float:
     a, b = a.astype(np.float64), b.astype(np.float64)
     if a.shape != b.shape:
         raise ValueError(f"a and b must have one shape to be compared, not {a.shape} with {b.shape}")
+    largest = max(float(np.abs(each).max(initial=0)) for each in (a, b))
+    if 0 < largest < np.inf and not 1e-100 < largest < 1e100:  # their squares would be 0 or infinite
+        a, b = a / largest, b / largest
     difference, size = float(np.linalg.norm((a - b).ravel())), float(np.linalg.norm(b.ravel()))
     if size == 0:
         return 0.0 if difference == 0 else float("inf")
@@ -93,7 +97,7 @@ def rotate(x: ArrayLike, degrees: Number) -> NDArray:
     x = array("x", x)
     if x.ndim < 2:
         raise ValueError(f"x must have at least two axes (..., H, W), but has shape {x.shape}")
-    degrees = finite("degrees", degrees)
+    degrees = math.fmod(finite("degrees", degrees), 360)  # of 1e15 degrees SciPy knows no cosine
     turns, rest = divmod(degrees, 90)
     if rest == 0:
         if turns % 2 and x.shape[-2] != x.shape[-1]:
@@ -146,7 +150,7 @@ def rotation_error(
     _square("the maps of f", before)
     turned = rotate(before, degrees)
     if order is not None:
-        if len(order) != before.shape[1] or max(order) >= before.shape[1]:
+        if sorted(order) != list(range(before.shape[1])):
             raise ValueError(
                 f"channels must name the {before.shape[1]} maps of f in their order, counted from 0, not {brief(order)}"
             )

@@ -135,6 +135,8 @@ def separate(kernel: ArrayLike) -> tuple[Kernel, Kernel] | None:
     kernel = _kernel(kernel)
     if not np.isfinite(kernel).all():
         raise ValueError("kernel must hold finite numbers to be separated, but this one holds NaN or infinity")
+    if np.abs(kernel.astype(np.float64)).max() > 1e300 / kernel.size:
+        raise ValueError("kernel holds numbers whose sums are infinite: divide it by the largest")
     rounding = 10 * max(kernel.shape) * np.finfo(np.float32 if kernel.dtype == np.float32 else np.float64).eps
     u, singular, vt = np.linalg.svd(kernel.astype(np.float64), full_matrices=False)
     if len(singular) > 1 and singular[1] > rounding * singular[0]:

@@ -88,7 +88,7 @@ def fit(filter: ArrayLike, *, starts: int = 4) -> Gabor:
         raise ValueError(
             f"filter must hold 9 finite numbers or more, in two rows and two columns or more, got shape {target.shape}"
         )
-    affordable("filter", filter, 3 * STARTS * target.size)
+    affordable("filter", filter, 8 * STARTS * target.size)  # the coarse grid, while its waves are made orthogonal
     starts = integer("starts", starts, least=1)
     if np.abs(target).max() > 1e100:
         raise ValueError("filter holds numbers above 1e100, whose squares cannot be added: divide it by the largest")
@@ -169,6 +169,9 @@ def _filters(filters: ArrayLike) -> Array:
 
 
 def _alike(x: Array) -> float:
+    largest = np.abs(x).max()
+    if not 1e-100 < largest < 1e100:  # the squares would be 0 or infinite
+        x = x / largest
     x = x - x.mean(axis=(1, 2), keepdims=True)
     x = x / np.maximum(np.sqrt((x**2).sum(axis=(1, 2), keepdims=True)), 1e-300)
     across = (x[:, :, 1:] * x[:, :, :-1]).mean()

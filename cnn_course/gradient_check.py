@@ -14,14 +14,14 @@ from cnn_course.arguments.arrays import array
 from cnn_course.arguments.floats import finite
 from cnn_course.arguments.functions import called
 from cnn_course.arguments.integers import seed_of
-from cnn_course.arguments.objects import function, mapping
+from cnn_course.arguments.objects import function, mapping, text
 from cnn_course.arguments.shown import brief, shown
 
 
 def numerical_gradient(f: Callable[[NDArray], float], x: NDArray, *, h: float = 1e-5) -> NDArray[np.float64]:
     """The gradient of f at x by central differences, one entry after the other; f is called 2 * x.size times.
 
-    x: float64, any shape; f(x) gives one number. f gets a copy of x and must not change it.
+    x: float64, any shape; f(x) gives one number. f gets a copy of x.
     Raises TypeError if x is not float64 or f no function of it, ValueError if h is not above 0 or so small that it is
     lost in rounding, or f gives no finite number.
     """
@@ -38,7 +38,7 @@ def numerical_gradient(f: Callable[[NDArray], float], x: NDArray, *, h: float = 
             if moved == middle:
                 raise ValueError(f"h={h!r} is lost in rounding next to {middle!r}, the number x{list(place)}")
             x[place] = moved
-            value = array("what f gives", called("f", f, x))
+            value = array("what f gives", called("f", f, x.copy()))
             if value.ndim or not np.isfinite(value):
                 raise ValueError(
                     f"f must give one finite number, but near x{list(place)}, with h={h!r}, it gave {brief(value)}"
@@ -77,7 +77,7 @@ def layer_errors(
     seed, h = seed_of("seed", seed), finite("h", h, above=0)
     if not mapping("arrays", arrays, "a dict of arrays, by the names that forward has for them"):
         raise ValueError("arrays is empty: it needs at least one array to find a gradient of")
-    arrays = {name: array(f"arrays[{name!r}]", value) for name, value in arrays.items()}
+    arrays = {text("each name in arrays", name): array(f"arrays[{name!r}]", value) for name, value in arrays.items()}
     for name, value in arrays.items():
         if value.dtype.type is not np.float64:
             raise TypeError(f"arrays[{name!r}] must be float64, not {value.dtype}: in less, rounding spoils the check")

@@ -21,6 +21,8 @@ from cnn_course.arguments.shown import brief, shown
 # Those inside scikit-image's wheel: no network. `skimage.data` names the photographer and the licence of each.
 PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins")
 
+MOST_BLURRED = 2 * 10**10  # numbers that the blur before a shrinking adds up: a second for each 10**9
+
 _NUMPY_MODES: dict[str, Literal["constant", "edge", "reflect", "wrap"]]
 _NUMPY_MODES = {"zeros": "constant", "edge": "edge", "reflect": "reflect", "wrap": "wrap"}
 
@@ -62,7 +64,15 @@ def resize(image: ArrayLike, size: int | tuple[int, int]) -> NDArray[np.float64]
             "convert it first, for example (image / image.max()) or image.astype(np.uint8)"
         )
     size = _size(size, image.size // (image.shape[0] * image.shape[1]))
-    image = image.astype(image.dtype.newbyteorder("="), copy=False)
+    taps = sum(4 * max(0, before // after - 1) for before, after in zip(image.shape, size, strict=False))
+    if image.size * taps > MOST_BLURRED:
+        raise ValueError(
+            f"size {size} is so much less than the {image.shape[0]} x {image.shape[1]} pixels of image that the blur "
+            "would take minutes: make it smaller in steps, or begin with image[::8, ::8]"
+        )
+    # No byte order but the machine's own, and no longer floats than these, are known to scikit-image.
+    native = image.dtype.newbyteorder("=") if image.dtype.itemsize <= 8 else np.float64
+    image = image.astype(native, copy=False)
     return skimage.transform.resize(skimage.util.img_as_float64(image), size, order=1, mode="edge", anti_aliasing=True)
 
 

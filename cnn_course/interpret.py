@@ -36,6 +36,7 @@ from cnn_course.inspection.layer_table import Row
 from cnn_course.inspection.probing import Images, Targets
 
 MOST_PASSES = 100_000  # of one call through the model: even a small one takes minutes for them
+MOST_NUMBERS = 2**22  # of the images that go through a model at once: its maps take many times their memory
 LARGEST = 1e30  # a deviation or number beyond it would overflow in float32 behind a layer or two
 
 
@@ -103,7 +104,12 @@ def occlusion(
     batch_size = integer("batch_size", batch_size, least=1)
     fill = probing.filled(model, "baseline", baseline, x.shape)
     down, across = (-(-(n - window) // stride) + 1 for n in (height, width))  # windows in each direction
-    affordable("batch_size", batch_size, min(batch_size, down * across) * x[0].numel(), itemsize=x.element_size())
+    if down * across > MOST_PASSES:
+        raise ValueError(
+            f"stride {stride} makes {down * across:,} windows of images of {height} x {width} pixels, and at most "
+            f"{MOST_PASSES:,} go through the model: take a larger one"
+        )
+    batch_size = min(batch_size, max(1, MOST_NUMBERS // x[0].numel()))
     with probing.still(model), torch.no_grad():
         logits = probing.forward(model, x.clone())
         chosen = probing.chosen_targets(targets, logits)

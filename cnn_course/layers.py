@@ -22,6 +22,7 @@ from cnn_course.arguments.arrays import array
 from cnn_course.arguments.floats import same_float
 from cnn_course.arguments.functions import called
 from cnn_course.arguments.integers import integer
+from cnn_course.arguments.memory import affordable
 from cnn_course.arguments.objects import flag
 from cnn_course.arguments.shown import shown
 from cnn_course.array_engine.conv_arguments import Padding, axes_of
@@ -80,6 +81,7 @@ def affine_forward(x: NDArray, w: NDArray, b: NDArray) -> tuple[NDArray, tuple]:
         raise ValueError(
             f"the shapes must be x (N, D), w (units, D) and b (units,), but they are {x.shape}, {w.shape} and {b.shape}"
         )
+    affordable("w", w, len(x) * len(w), itemsize=x.itemsize)
     return x @ w.T + b, (x, w)
 
 

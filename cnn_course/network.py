@@ -182,7 +182,10 @@ class Network:
         for name, layer in self.layers.items():
             own = {key: self.parameters[f"{name}.{key}"] for key in layer.shapes}
             try:
-                x, caches[name] = layer.forward(x, **own)
+                found = layer.forward(x, **own)
+                if not isinstance(found, tuple | list) or len(found) != 2:  # an array of two would be taken apart
+                    raise TypeError(f"its forward must give (out, cache), not {shown(found)}")
+                x, caches[name] = array("what its forward gives", found[0]), found[1]
             except (ValueError, TypeError) as error:
                 raise _kind(error)(
                     f"{name} cannot take an input of shape {x.shape}: {error} (x has shape {given})"
@@ -204,6 +207,8 @@ class Network:
             settings = {"need_dx": name != lowest} if layer.shapes else {}
             try:
                 below = layer.backward(dout, caches[name], **settings)
+                if layer.shapes:
+                    _check_gradients(below, {key: self.parameters[f"{name}.{key}"].shape for key in layer.shapes})
             except (ValueError, TypeError) as error:
                 raise _kind(error)(
                     f"{name} cannot take back a dout of shape {dout.shape}, with caches[{name!r}]: {error}"
@@ -226,6 +231,15 @@ class Network:
         logits, caches = self.forward(x)
         loss, dlogits = layers.softmax_cross_entropy(_of_classes(logits), labels)
         return loss, self.backward(dlogits, caches)
+
+
+def _check_gradients(given: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise TypeError or ValueError unless a layer gave dx and then a gradient for each of its parameters."""
+    if not isinstance(given, tuple | list) or len(given) != 1 + len(shapes):
+        raise TypeError(f"its backward must give (dx, {', '.join(f'd{key}' for key in shapes)}), not {shown(given)}")
+    for (key, shape), gradient in zip(shapes.items(), given[1:], strict=True):
+        if (found := array(f"the d{key} that its backward gives", gradient)).shape != shape:
+            raise ValueError(f"its backward must give a d{key} of the shape of {key}, {shape}, not {found.shape}")
 
 
 def sgd_step(
@@ -254,12 +268,15 @@ def sgd_step(
             found, where = arrays[name], f"{kind}[{name!r}]"
             if kind == "gradients":
                 found = array(where, found)
-            elif not isinstance(found, np.ndarray) or found.dtype.kind != "f":
+            elif not isinstance(found, np.ndarray) or found.dtype.kind != "f" or isinstance(found, np.ma.MaskedArray):
                 raise TypeError(f"{where} must be an array of floats, which is changed in place, not {shown(found)}")
             elif not found.flags.writeable:
                 raise ValueError(f"{where} is read-only, but is to be changed in place: pass a copy")
             if found.shape != w.shape:
                 raise ValueError(f"{where} must have the shape of the parameter, {w.shape}, not {found.shape}")
+        for kind, arrays in (("parameters", parameters), ("gradients", gradients)):
+            if np.shares_memory(velocity[name], np.asarray(arrays[name])):  # one step would change both
+                raise ValueError(f"velocity[{name!r}] is the array in {kind}: it needs zeros of its own to begin with")
     for name, w in parameters.items():
         v = velocity[name]
         v *= momentum
@@ -365,7 +382,8 @@ def fit(
 def predict(net: Network, x: NDArray, *, batch_size: int = 64) -> NDArray:
     """Class probabilities (N, classes) of x (N, ...) float, `batch_size` images at a time.
 
-    Raises ValueError for a network that does not end in (N, classes), and for what is no batch of images.
+    Raises ValueError for a network that does not end in (N, classes) or gives numbers that are not finite, and for what
+    is no batch of images.
     """
     objects.instance("net", net, Network, "a Network")
     batch_size = integer("batch_size", batch_size, least=1)
@@ -374,7 +392,11 @@ def predict(net: Network, x: NDArray, *, batch_size: int = 64) -> NDArray:
         raise ValueError(f"x must be a batch of images (N, ...), but has shape {x.shape}")
     starts = range(0, max(len(x), 1), batch_size)
     outputs = (net.forward(x[i : i + batch_size])[0] for i in starts)
-    return np.concatenate([layers.softmax(_of_classes(logits)) for logits in outputs])
+    with np.errstate(invalid="ignore", over="ignore"):
+        probabilities = np.concatenate([layers.softmax(_of_classes(logits)) for logits in outputs])
+    if not np.isfinite(probabilities).all():  # the first of several NaN would be the most probable
+        raise ValueError("x, or what net makes of it, holds numbers that are not finite: no class is the most probable")
+    return probabilities
 
 
 def accuracy(net: Network, x: NDArray, labels: ArrayLike) -> float:
@@ -388,10 +410,7 @@ def accuracy(net: Network, x: NDArray, labels: ArrayLike) -> float:
 
 
 def _share_right(net: Network, x: NDArray, labels: NDArray) -> float:
-    probabilities = predict(net, x)
-    if not np.isfinite(probabilities).all():  # the first of several NaN would be the most probable
-        raise ValueError("x, or what net makes of it, holds numbers that are not finite: no class is the most probable")
-    return float((probabilities.argmax(axis=1) == labels).mean())
+    return float((predict(net, x).argmax(axis=1) == labels).mean())
 
 
 def _labelled(who: str, x: NDArray, labels: ArrayLike) -> tuple[NDArray, NDArray]:

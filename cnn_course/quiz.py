@@ -117,7 +117,7 @@ def number(
     for wrong, reason in (mistakes or {}).items():
         finite("each number in mistakes", wrong)
         _check_text(f"the reason for the mistake {wrong} in mistakes", reason)
-        if abs(wrong - answer) <= tolerance:
+        if abs(float(wrong) - float(answer)) <= tolerance:  # NumPy's without a sign would wrap around
             raise ValueError(
                 f"number: the mistake {wrong} would count as right (answer {answer}, tolerance {tolerance}): leave it "
                 "out of mistakes"

@@ -63,7 +63,12 @@ def measured_field(
     if len(shape) < 2:
         raise ValueError(f"input_shape must be (C, *S) with at least one axis besides the channels, not {brief(sides)}")
     affordable("input_shape", input_shape, 2 * math.prod(shape))  # with the gradient
-    net = copy.deepcopy(module).double().eval()
+    # A module that keeps a result of its forward pass cannot be copied with it.
+    memo = {id(v): v.detach() for m in module.modules() for v in vars(m).values() if isinstance(v, torch.Tensor)}
+    try:
+        net = copy.deepcopy(module, memo).double().eval()
+    except Exception as error:  # whatever a student's module holds
+        raise ValueError(f"the module cannot be copied to be measured: {error}") from error
     with torch.no_grad():
         for part in net.modules():
             if isinstance(part, BATCH_NORMS):

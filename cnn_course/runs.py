@@ -133,7 +133,7 @@ def load(name: str, folder: str | os.PathLike | None = None) -> Run:
     """Read the run called `name`. Raises RunError if it is not there or damaged, ValueError for a name that is none."""
     where = _folder(folder, "runs")
     path = _file(where, name, "json")
-    if not path.exists():
+    if not _is_there(path):
         there = ", ".join(run.stem for run in sorted(where.glob("*.json"))) or "none"
         raise RunError(f"there is no recorded run {name!r} in {where} (there: {there})")
     try:
@@ -148,7 +148,7 @@ def load(name: str, folder: str | os.PathLike | None = None) -> Run:
         elif found != _sum_of_run(about, table):
             raise ValueError("they are not as they were recorded: their SHA-256 is another")
         epochs = _columns(table)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         said = error.strerror or error if isinstance(error, OSError) else error
         raise RunError(
             f"the recorded run {name!r} in {where} is damaged ({said}): restore both files, {name}.json and {name}.csv"
@@ -183,6 +183,10 @@ def save_weights(
         objects.text("a key of about", key)
     header = {key: str(value) for key, value in about.items() if key != SUM}
     try:
+        "".join((*header, *header.values())).encode()
+    except UnicodeEncodeError as error:  # half a letter of two halves
+        raise ValueError(f"about holds a text that no file can hold: {error}") from None
+    try:
         # Two layers that share their weights have them twice in the file: each tensor of a file is its own.
         tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
         data = save(tensors, header | {SUM: _sum_of_weights(tensors, header)})
@@ -203,7 +207,7 @@ def load_weights(name: str, model: nn.Module, folder: str | os.PathLike | None =
     """
     path = _file(_folder(folder, "weights"), name, "safetensors")
     check_network(model)
-    if not path.exists():
+    if not _is_there(path):
         there = ", ".join(weights.stem for weights in sorted(path.parent.glob("*.safetensors"))) or "none"
         raise RunError(f"there are no weights {name!r} in {path.parent} (there: {there})")
     try:
@@ -353,6 +357,13 @@ def _file(folder: Path, name: str, ending: str) -> Path:
     if not _is_plain(objects.text("name", name)):
         raise ValueError(f"name must be a plain name, without a folder and an ending, not {shown(name)}")
     return folder / f"{name}.{ending}"
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that is locked
+        return False
 
 
 def _is_plain(name: str) -> bool:

@@ -133,6 +133,10 @@ def circulant_distance(a: ArrayLike | scipy.sparse.sparray, size: int | tuple[in
     a, size, and what it raises: see `ring_kernel`. The zero matrix is circulant, so its distance is 0.
     """
     a = _dense(a)
+    a = a.astype(np.float64, copy=False)  # the squares of half precision end at 65,504
+    largest = float(np.abs(a).max(initial=0))
+    if 0 < largest < np.inf and not 1e-100 < largest < 1e100:  # nor may these be 0 or infinite
+        a = a / largest
     nearest, length = nearest_circulant(a, size), float(np.linalg.norm(a))
     return float(np.linalg.norm(a - nearest)) / length if length else 0.0
 

@@ -104,9 +104,6 @@ def fit(
     group = distributed.setup(config.device)
     device = choose_device(group.device)
     model.to(device)
-    if config.channels_last or (config.channels_last is None and device.type in ("cpu", "cuda")):
-        # The weights of a convolution decide how its maps lie in memory; this way round the CPU is faster.
-        model.to(memory_format=torch.channels_last)
     check_trainable(model, [seen] if held_out is None else [seen, held_out])
     run = {} if file is None else resume.identity(model, seen, held_out, config)
     # torch.tensor copies: the arrays of a data set may be read-only views.
@@ -126,6 +123,11 @@ def fit(
         if state is not None:
             best = resume.restore(state, model, optimizer, order, history)
             say(f"going on from {file}: {len(history.epochs)} of {config.epochs} epochs are done", flush=True)
+    if config.channels_last or (config.channels_last is None and device.type in ("cpu", "cuda")):
+        # The weights of a convolution decide how its maps lie in memory; this way round the CPU is faster.
+        for weight in model.parameters():
+            if weight.ndim == 4:  # `model.to` would fail where another has five axes
+                weight.data = weight.data.to(memory_format=torch.channels_last)
     network = distributed.wrap(model, group)
     if config.compile:
         network = torch.compile(network)
@@ -313,6 +315,10 @@ def _explained(config: TrainConfig, epoch: int) -> Iterator[None]:
             ) from error
         if config.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise TrainingError(f"compile does not work here, leave it off: {line}") from error
+        if isinstance(error, RuntimeError) and not out_of_memory(error):
+            raise TrainingError(
+                f"model, or what augment or lr make of it, cannot be trained (epoch {epoch}): {said(error)}"
+            ) from error
         raise
 
 

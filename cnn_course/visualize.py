@@ -5,6 +5,7 @@
 
 import functools
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -69,7 +70,13 @@ def png(fig: Figure, *, small: bool = True) -> bytes:
     flag("small", small)
     # `savefig` draws a figure with automatic layout twice; once is enough to read its pixels.
     canvas = FigureCanvasAgg(fig)
-    canvas.draw()
+    try:
+        canvas.draw()
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"fig cannot be drawn, perhaps for a title, a label or a name with two $, which enclose a formula: {reason}"
+        ) from error
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     return shrink(Image.fromarray(pixels)) if small else quick_png(pixels)
 
@@ -77,7 +84,12 @@ def png(fig: Figure, *, small: bool = True) -> bytes:
 def shrink(picture: Image.Image) -> bytes:
     """An opaque picture as a small PNG: grey if it is grey, else with at most 256 colours."""
     instance("picture", picture, Image.Image, "a picture of Pillow")
-    pixels = np.asarray(picture.convert("RGB"))
+    if 0 in picture.size:
+        raise ValueError(f"picture must have a pixel, but its size is {picture.size}")
+    try:
+        pixels = np.asarray(picture.convert("RGB"))
+    except (ValueError, OSError) as error:  # a file that was closed or is not whole
+        raise ValueError(f"picture cannot be read: {error}") from error
     if (pixels[..., :1] == pixels).all():
         # 64 greys look the same as 256 and take a third less.
         reduced = Image.fromarray((np.round(pixels[..., 0] / 255 * 63) * (255 / 63)).round().astype(np.uint8))
@@ -145,8 +157,9 @@ def image(
     _check_axes(ax, title=title)
     x = _picture("x", x)
     low, high = _limits(value_range, x)
+    affordable("x", x, 4 * x.size)
     if flag("signed", signed):
-        high = float(np.abs(x).max(initial=0)) or 1.0
+        high = _largest(x)
         low = -high
     shown = np.clip((x.astype(float) - low) / (high - low), 0, 1)
     ax.imshow(shown, cmap="gray", vmin=0, vmax=1)
@@ -184,7 +197,9 @@ def image_grid(
     height, width = pictures[0].shape[:2]
     gap = max(1, width // 10)
     text = 0 if labels is None else max(4, round(height * 0.32))
-    canvas = np.ones((rows * (height + gap + text) - gap, columns * (width + gap) - gap, 3))
+    shape = (rows * (height + gap + text) - gap, columns * (width + gap) - gap, 3)
+    affordable("images", images, 4 * math.prod(shape))
+    canvas = np.ones(shape)
     for i, picture in enumerate(pictures):
         top, left = (i // columns) * (height + gap + text), (i % columns) * (width + gap)
         shown = np.clip((picture.astype(float) - low) / (high - low), 0, 1)
@@ -229,6 +244,9 @@ def matrix(
         raise ValueError(
             f"highlight must be (top, left, height, width) of a frame, or a list of such, not {brief(highlight)}"
         )
+    for top, left, height, width in frames.reshape(-1, 4).tolist():
+        if min(top, left) < 0 or min(height, width) <= 0 or top + height > rows or left + width > columns:
+            raise ValueError(f"highlight must lie on the {rows} x {columns} cells of values, not {brief(highlight)}")
     if muted is not None:
         muted = np.atleast_2d(array("muted", muted))
         if muted.shape != values.shape:
@@ -236,7 +254,7 @@ def matrix(
     shade = flag("shade", shade)
     if fontsize is not None:
         fontsize = finite("fontsize", fontsize, above=0, most=MOST_POINTS)
-    limit = float(np.abs(numbers).max(initial=0)) or 1.0
+    limit = _largest(values)
     if shade:
         ax.imshow(values, cmap=SIGNED_CMAP, vmin=-limit, vmax=limit, alpha=0.75, aspect="equal")
     fontsize = fontsize or _cell_fontsize(ax, rows, columns, longest)
@@ -285,7 +303,7 @@ def heatmap(
         values = values.astype(float)
     low, high = (None, None) if value_range is None else _limits(value_range, values)
     if signed and value_range is None:
-        high = float(np.abs(values[np.isfinite(values)]).max(initial=0)) or 1.0
+        high = _largest(values)
         low = -high
     x = np.arange(values.shape[1]) if x is None else _coordinates("x", x)
     y = np.arange(values.shape[0]) if y is None else _coordinates("y", y)
@@ -324,6 +342,8 @@ def curves(
     for label, values in rows.items():
         if values.ndim != 2:
             raise ValueError(f"series[{label!r}] must have shape (n,) or (n_seeds, n), not {values.shape}")
+        if not values.size:
+            raise ValueError(f"series[{label!r}] must hold at least one number, but has shape {values.shape}")
         if given is not None and len(given) != values.shape[1]:
             raise ValueError(f"series[{label!r}] has shape {values.shape}, but x has {len(given)} values")
     for label, values in rows.items():
@@ -399,6 +419,12 @@ def _limits(value_range: tuple[float, float] | None, x: NDArray) -> tuple[float,
     return low, high
 
 
+def _largest(values: NDArray) -> float:
+    """The largest absolute value that is finite; 1 where there is none but zeros."""
+    # As floats: there is no +128 among the integers of one byte.
+    return float(np.abs(values[np.isfinite(values)].astype(float)).max(initial=0)) or 1.0
+
+
 def _coordinates(name: str, given: ArrayLike) -> NDArray:
     """The coordinates of columns or rows, which are all drawn equally wide."""
     places = array(name, given).astype(float)
@@ -415,6 +441,8 @@ def _entries(series: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
         raise TypeError(f"series must be a dict from a name to numbers, not {shown(series)}")
     if not series:
         raise ValueError("there is nothing to draw: series is empty")
+    for label in series:
+        _caption("each name in series", label)
     return {label: array(f"series[{label!r}]", values) for label, values in series.items()}
 
 

@@ -22,6 +22,8 @@ def integer(name: str, value: Any, *, least: int | None = None, most: int | None
     try:
         if isinstance(value, bool) or getattr(value, "shape", ()) != ():  # an array of one number has an index, too
             raise TypeError
+        if str(getattr(value, "dtype", "")) == "torch.bool" or hasattr(value, "filled"):  # True, and a masked number
+            raise TypeError
         number = operator.index(value)
     except (TypeError, RuntimeError):  # a tensor of torch raises the second, where it is on no device
         raise TypeError(f"{name} must be {allowed}, not {shown(value)}") from None

@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cnn_course.arguments.shown import shown
+from cnn_course.arguments.shown import brief, shown
 
 Kind = TypeVar("Kind")
+MOST_ENTRIES = 10**6  # of a list that is looked through: range(10**9) would fill the memory
 
 
 def flag(name: str, value: Any) -> bool:
@@ -72,6 +73,8 @@ def sequence(name: str, value: Any, described: str = "a list or tuple") -> list[
     if isinstance(value, str | bytes | dict | set | frozenset) or not hasattr(value, "__len__"):
         raise TypeError(f"{name} must be {described}, not {shown(value)}")
     try:
+        if isinstance(value, range) and len(value[:MOST_ENTRIES]) < len(value[: MOST_ENTRIES + 1]):
+            raise ValueError(f"{name} must have at most {MOST_ENTRIES:,} entries, not {brief(value)}")
         return list(value)
     except TypeError:  # a class that has a length but no entries; an array without axes
         raise TypeError(f"{name} must be {described}, not {shown(value)}") from None

@@ -202,5 +202,6 @@ def checked(
         pixels, padded = math.prod(size), math.prod(map(sum, zip(size, map(sum, borders), strict=True)))
         added = channels * (padded - pixels) + filters * max(0, math.prod(places) - pixels)
         affordable(*blamed(padding, dilation), images * added, itemsize=x.itemsize)
+    affordable("w", w, images * max(0, filters - channels) * math.prod(places), itemsize=x.itemsize)
     out = np.zeros((images, filters if channels else 0, *places), x.dtype)
     return Convolution(x=x, w=w, b=b, stride=strides, borders=borders, dilation=dilations, groups=groups, out=out)

@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 
 from cnn_course.arguments.integers import integer
-from cnn_course.arguments.networks import affordable_weights
+from cnn_course.arguments.networks import MOST_LAYERS, affordable_weights
 from cnn_course.arguments.objects import sequence
 
 
@@ -31,6 +31,8 @@ def mlp(in_features: int, hidden: int | Sequence[int], classes: int) -> nn.Seque
         widths = [integer(f"hidden[{i}]", width, least=1) for i, width in enumerate(widths)]
     else:
         widths = [integer("hidden", hidden, least=1)]
+    if len(widths) > MOST_LAYERS:
+        raise ValueError(f"hidden must name at most {MOST_LAYERS} layers, not {len(widths)}")
     sizes = [in_features, *widths, classes]
     numbers = sum((n_in + 1) * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True))
     affordable_weights(numbers, in_features=in_features, hidden=max(widths, default=0), classes=classes)

@@ -20,7 +20,7 @@ class Normalise(nn.Module):
     mean, std: C numbers each, for pixels between 0 and 1. Put it first: `nn.Sequential(Normalise.of(images), model)`.
     After it black is no longer 0, so the zeros that a padded convolution adds look like the mean colour.
     Raises TypeError or ValueError for what are not as many finite means as deviations above 0, and ValueError, when it
-    is called, for images with another number of channels than several means.
+    is called, for images with another number of channels than several means, TypeError for images that are no floats.
     """
 
     def __init__(self, mean: Sequence[float] | NDArray, std: Sequence[float] | NDArray) -> None:
@@ -59,4 +59,6 @@ class Normalise(nn.Module):
             raise ValueError(
                 f"Normalise: x must have shape (N, {channels}, H, W), a channel for each mean, got {tuple(x.shape)}"
             )
+        if isinstance(x, torch.Tensor) and not x.is_floating_point():  # or 255 would count as far beyond white
+            raise TypeError(f"Normalise: x must be floats from 0 to 1, not {x.dtype}: of 0 to 255, take x / 255")
         return (x - self.mean) / self.std

@@ -148,16 +148,19 @@ def stage(count: int, c_in: int, c_out: int, batch_norm: bool = False) -> nn.Seq
 def first_weights(net: Net) -> Net:
     """First weights: He et al. 2015 for convolutions (fan out), a deviation of 0.01 for the fully connected layers.
 
-    They are written into `net`, which is returned. Raises TypeError if it is no module.
+    They are written into `net`, which is returned. Raises TypeError if it is no module, ValueError for a lazy layer.
     """
-    for module in instance("net", net, nn.Module, "a torch.nn.Module").modules():
+    if any(nn.parameter.is_lazy(p) for p in instance("net", net, nn.Module, "a torch.nn.Module").parameters()):
+        raise ValueError("net has a lazy layer without a size yet: call it on an input once")
+    for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0, 0.01)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     return net
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_course.arguments.objects import one_of, text
+from cnn_course.arguments.floats import is_number
+from cnn_course.arguments.integers import integer
+from cnn_course.arguments.objects import instance, one_of, text
 from cnn_course.arguments.shown import shown
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class Epoch:
     train_loss: what was minimised, so label smoothing and auxiliary heads count. It and train_accuracy are means over
     the epoch, taken on the augmented images while the weights changed. val_loss, val_accuracy: of the weights at the
     end of the epoch, without smoothing; None where there was no validation data.
-    lr: of the last step. seconds: of the epoch with its validation.
+    lr: of the last step. seconds: of the epoch with its validation. Raises TypeError for what is no number.
     """
 
     epoch: int
@@ -39,6 +41,13 @@ class Epoch:
     val_accuracy: float | None
     lr: float
     seconds: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epoch", integer("epoch", self.epoch))
+        for each in fields(self)[1:]:
+            value = getattr(self, each.name)
+            if not is_number(value) and (value is not None or not each.name.startswith("val_")):
+                raise TypeError(f"{each.name} must be a number, not {shown(value)}")
 
     def __str__(self) -> str:
         val = ""
@@ -69,7 +78,8 @@ class History:
         Raises TypeError or ValueError, with the names of all columns, for another name.
         """
         one_of("name", name, [each.name for each in fields(Epoch)])
-        return np.array([getattr(row, name) for row in self.epochs], dtype=float)
+        rows = [instance(f"epochs[{i}]", row, Epoch, "an Epoch") for i, row in enumerate(self.epochs)]
+        return np.array([getattr(row, name) for row in rows], dtype=float)
 
     def best(self) -> int | None:
         """Index in `epochs` of the first row with the highest val accuracy; None where there is no such row."""

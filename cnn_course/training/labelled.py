@@ -72,7 +72,7 @@ def check_labelled(name: str, data: Labelled) -> Checked:
         )
     if labels.min() < 0 or labels.max() > np.iinfo(np.int64).max:
         raise ValueError(f"labels count from 0, but {name} has a label {labels.min()} and one of {labels.max()}")
-    return Checked(name, data.images, labels.astype(np.int64))
+    return Checked(name, data.images, labels.astype(np.int64, order="C"))  # torch takes no array that runs backwards
 
 
 def _what_instead(name: str, data: Any) -> str:

@@ -93,6 +93,8 @@ def check(state: dict[str, Any], path: str | os.PathLike[str], run: dict[str, st
         for name in {**then, **run}
         if then.get(name) != run.get(name)
     ]
+    if not isinstance(state["history"], list):
+        raise CheckpointError(f"{path} is no checkpoint of a training: name another file to begin anew.")
     if len(state["history"]) > epochs:
         differs.append(f"it has {len(state['history'])} epochs and now there are to be {epochs}")
     if differs:
@@ -109,12 +111,26 @@ def restore(
     order: torch.Generator,
     history: History,
 ) -> dict[str, torch.Tensor] | None:
-    """Put a state that `check` let pass into model, optimizer, generator and history; returns the best weights."""
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    order.set_state(state["order"])
-    history.epochs[:] = [Epoch(**row) for row in state["history"]]
-    return state["best"]
+    """Put a state that `check` let pass into model, optimizer, generator and history; returns the best weights.
+
+    Raises CheckpointError for a state that somebody has changed; the model is then as it was.
+    """
+    before = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    try:
+        rows, best = [Epoch(**row) for row in state["history"]], state["best"]
+        if best is not None:
+            model.load_state_dict(best)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        order.set_state(state["order"])
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        model.load_state_dict(before)
+        raise CheckpointError(
+            f"the checkpoint is not as a training left it ({str(error).partition(chr(10))[0]}): name another file to "
+            "begin anew."
+        ) from error
+    history.epochs[:] = rows
+    return best
 
 
 def _shapes(model: nn.Module) -> list[tuple]:

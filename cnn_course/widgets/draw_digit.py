@@ -14,6 +14,7 @@ from cnn_course.arguments.objects import function, sequence, text
 from cnn_course.arguments.shown import brief, shown
 from cnn_course.data_sources.strokes import SIDE, like_mnist
 
+ROUNDING = 1e-3  # of half precision
 WIDEST = 540  # screen pixels for one row of maps
 
 Model = Callable[[np.ndarray], tuple[Mapping[str, np.ndarray], np.ndarray]]
@@ -55,11 +56,14 @@ class DrawDigit(StaticFirst):
         if not (isinstance(answer, tuple | list) and len(answer) == 2 and isinstance(answer[0], Mapping)):
             raise TypeError(f"models[{model!r}] must give ({{stage: values}}, probabilities), not {shown(answer)}")
         stages, probabilities = answer[0], array(f"what models[{model!r}] gives", answer[1]).astype(float).ravel()
-        if len(probabilities) != len(self.classes) or not np.isfinite(probabilities).all():
+        wrong = len(probabilities) != len(self.classes) or not np.isfinite(probabilities).all()
+        if wrong or probabilities.min() < -ROUNDING or probabilities.max() > 1 + ROUNDING:
             raise ValueError(
                 f"models[{model!r}] gave {brief(probabilities)}, but {len(self.classes)} probabilities are needed, one "
-                "for each of classes"
+                "from 0 to 1 for each of classes"
             )
+        if not stages:
+            raise ValueError(f"models[{model!r}] gave no stage: there must be at least one, such as the image")
         best = int(probabilities.argmax())
         said = f"It says {self.classes[best]} ({100 * probabilities[best]:.0f} %)."
         empty = "" if image.any() else "Nothing is drawn, and the network answers all the same. "

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from cnn_course import visualize
 from cnn_course.appearance.live import StaticFirst, module
 from cnn_course.arguments.floats import finite, is_number
-from cnn_course.arguments.objects import function, sequence, text
+from cnn_course.arguments.objects import flag, function, sequence, text
 from cnn_course.arguments.shown import brief, shown
 
 MOST_INCHES = 40  # 4,000 pixels: every picture is drawn and sent anew
@@ -119,7 +119,7 @@ def explore(
 def _control(name: str, control: object, start: object) -> tuple[dict, object, Callable]:
     """(what the browser needs, the first value as JSON, from JSON to what draw gets)."""
     if isinstance(control, bool):
-        return {"kind": "check"}, control if start is None else bool(start), bool
+        return {"kind": "check"}, control if start is None else flag(f"draw's default of {name}", start), bool
     if isinstance(control, list | dict):
         if not control:
             raise ValueError(f"explore: the list for {name} is empty: give at least one entry")
@@ -145,7 +145,9 @@ def _slider(name: str, control: tuple, start: Any) -> tuple[dict, object, Callab
     if not (low < high and step > 0):
         raise ValueError(f"explore: {name}={control!r}: low must be less than high, and the step more than 0")
     cast = int if whole else float
-    value = cast(low if start is None else start)
+    value = cast(low if start is None else finite(f"draw's default of {name}", start))
+    if start is not None and value != start:
+        raise ValueError(f"explore: draw's default of {name} is {start}, but {name}={control!r} has whole numbers only")
     if not low <= value <= high:
         raise ValueError(f"explore: {name} starts at {value}, but {name}={control!r} allows {low} to {high}")
     digits = 0 if whole else next(d for d in range(1, 7) if np.isclose(round(step, d), step, rtol=0.02) or d == 6)
@@ -161,4 +163,6 @@ def _slider(name: str, control: tuple, start: Any) -> tuple[dict, object, Callab
 
 
 def _same(a: object, b: object) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
     return a is b or (type(a) is type(b) and bool(np.all(a == b)))

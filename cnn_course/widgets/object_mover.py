@@ -16,6 +16,8 @@ from cnn_course.arguments.integers import integer
 from cnn_course.arguments.objects import function, sequence, text
 from cnn_course.arguments.shown import brief, shown
 
+ROUNDING = 1e-3  # of half precision
+
 
 class ObjectMover(StaticFirst):
     """The object mover. Setting `shift` to [dy, dx] (what the browser does) asks every model and sets `scores`."""
@@ -54,10 +56,12 @@ class ObjectMover(StaticFirst):
         scores = []
         for name, predict in self._predictors.items():
             row = array(f"what predictors[{name!r}] gives", predict(moved))
-            if row.shape != (1, len(self.classes)) or not np.isfinite(row).all():
+            wrong = row.shape != (1, len(self.classes)) or not np.isfinite(row).all()
+            if wrong or row.min() < -ROUNDING or row.max() > 1 + ROUNDING:
                 raise ValueError(
                     f"predictors: {name!r} gave an array of shape {row.shape}, but for one image and "
-                    f"{len(self.classes)} classes it must give finite probabilities of shape (1, {len(self.classes)})"
+                    f"{len(self.classes)} classes it must give finite probabilities of shape (1, {len(self.classes)}), "
+                    f"from 0 to 1, not {brief(row.tolist())}"
                 )
             best = int(row[0].argmax())
             of = best if self.true_class is None else self.true_class
@@ -106,6 +110,8 @@ def object_mover(
         raise ValueError(
             f"object_mover: image has shape {image.shape}, but (C, H, W) or (1, C, H, W) is needed, C 1 or 3"
         )
+    if image.dtype.kind not in "bf" and image.dtype != np.uint8:
+        raise TypeError(f"object_mover: image must be uint8 (0 to 255) or floats from 0 to 1, not {image.dtype}")
     if not np.isfinite(image).all():
         raise ValueError("object_mover: image must hold finite numbers, but it holds NaN or infinity")
     classes = [str(name) for name in sequence("classes", classes, "a list of names")]

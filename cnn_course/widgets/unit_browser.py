@@ -78,6 +78,9 @@ def unit_browser(
         )
     k, steps = integer("k", k, least=1), integer("steps", steps, least=0, most=MOST_STEPS)
     given = interpret.activations(model, images[:1], layers)
+    for name in layers:
+        if given[name].ndim < 2:
+            raise ValueError(f"layers: {name!r} gives the shape {tuple(given[name].shape)}, which has no channels")
     counts = {name: min(MOST, given[name].shape[1]) for name in layers}
     chosen = (layers[-1], 0) if start is None else sequence("start", start, "a pair (layer, channel)")
     shown_first = len(chosen) == 2 and isinstance(chosen[0], str) and chosen[0] in counts
@@ -89,7 +92,7 @@ def unit_browser(
     used: dict[int, int] = {}  # the number of an image in `images` -> in the pool
     for layer, count in counts.items():
         made = interpret.maximise(model, layer, list(range(count)), images.shape[1:], peak=True, steps=steps)
-        best.append((made.cpu().numpy() * 255).round().astype(np.uint8))
+        best.append((made.float().cpu().numpy() * 255).round().astype(np.uint8))
         top = interpret.top_images(model, layer, list(range(count)), images, k)
         units = []
         for values, index, boxes in zip(top.values.tolist(), top.index.tolist(), top.boxes.tolist(), strict=True):
