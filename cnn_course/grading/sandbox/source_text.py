@@ -224,8 +224,11 @@ def _elsewhere() -> frozenset[str]:
     found = {"_convert_", "_evaluate", "_os", "_sys"}
     for module in [*sys.modules.values()]:
         for name, value in [*getattr(module, "__dict__", {}).items()]:
-            course = isinstance(value, types.FunctionType) and str(value.__module__).startswith("cnn_course.")
-            if name.startswith("_") and not name.startswith("__") and (course or isinstance(value, types.ModuleType)):
+            if not name.startswith("_") or name.startswith("__"):
+                continue
+            kind = type(value)  # not isinstance: it asks the value, and some of torch's answer with a warning
+            course = kind is types.FunctionType and str(value.__module__).startswith("cnn_course.")
+            if course or issubclass(kind, types.ModuleType):
                 found.add(name)
     return frozenset(found)
 
