@@ -3,15 +3,18 @@
 And what is forbidden or wrong stays so, wherever it stands.
 """
 
+import collections
 import copy
 import json
 import time
 
 import nbformat
+import numpy as np
 import pytest
 
 from cnn_course.grading.judging import judge, submission
 from cnn_course.grading.lab import imports_of
+from cnn_course.grading.sandbox import wire
 from cnn_course.grading.sandbox.warm_host import Host
 from grading.test_attacks import FULL_MARKS, MASTER
 
@@ -174,6 +177,10 @@ RIGHT = {
         first("\nimport itertools\n" + WINDOW),
         answer(BY_WINDOW.replace("for j in range(columns)", "for j in itertools.chain(range(columns))")),
     ),
+    "a first cell of another version": both(
+        lambda cells: cells[at(cells, "setup")].update(source="import numpy as np\nconvolution = None\nnp = None"),
+        answer(LOOPS),
+    ),
     "annotations of what is not there yet, by a cell above": both(
         answer("from __future__ import annotations\n" + SIZE, "q1-solution"),
         answer("class C:\n    def same(self) -> C:\n        return self\n" + LOOPS),
@@ -264,6 +271,14 @@ def test_a_wrong_answer_does_not(host, name):
     result = graded(host, change)
     assert {c.name for c in result.cells if c.message} == {"q3-visible", "q3-hidden"}
     assert all(says in c.message for c in result.cells if c.message)
+
+
+def test_kinds_of_tuples_and_dicts_come_as_what_they_are():
+    """Of a function that returns a tuple or a dict, in Jupyter a test takes these."""
+    point = collections.namedtuple("Point", "x y")
+    arrays = []
+    packed = wire.pack([point(1, 2.0), collections.OrderedDict(a=np.ones(1).shape)], arrays)
+    assert wire.unpack(packed, []) == [(1, 2.0), {"a": (1,)}]
 
 
 def test_tens_of_thousands_of_statements_cost_the_judge_little(host):

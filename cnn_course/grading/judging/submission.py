@@ -19,7 +19,7 @@ import nbformat
 
 from cnn_course.errors import SubmissionError
 from cnn_course.files import system_errors
-from cnn_course.grading.lab import functions_of, is_graded, is_solution, settings
+from cnn_course.grading.lab import functions_of, is_graded, is_setup, is_solution, settings
 from cnn_course.grading.sandbox.wire import clean
 
 LARGEST_FILE = 20 << 20
@@ -33,10 +33,11 @@ _DEFINED = re.compile(r"^[ \t]*(?:>>> )?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 class Submission:
     """What one student handed in for a lab.
 
-    answers: the text of each solution cell, by grade_id, in the master's order. notes: what was odd.
-    problem: why no answer could be taken, else "". time: when it was handed in, where that was written down.
-    own: the code cells that are the student's own, by "cell 7", their number in the notebook. order: the names of all
-    code and of the tests that were found, in the notebook's order; the master's where it is empty.
+    answers: the text of each solution cell, by grade_id, in the master's order. notes: what was odd. problem: why no
+    answer could be taken, else "". time: when it was handed in, where that was written down. own: the code cells that
+    are the student's own, by "cell 7", their number in the notebook, and the lab's first one where it was changed.
+    order: the names of all code and of the tests that were found, in the notebook's order; the master's where it is
+    empty.
     """
 
     answers: dict[str, str]
@@ -108,6 +109,8 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
     missing = wanted.keys() - {name for _, _, name in places}
     lost = {function: name for name in missing for function in functions_of(master).get(name, [])}
     known = {cell.source for cell in master.cells}
+    setups = {settings(cell)["grade_id"]: cell for cell in master.cells if is_setup(cell)}
+    setups_by_id = {cell.id: name for name, cell in setups.items()}
     fixed = {cell.id for cell in master.cells if cell.cell_type != "code" or is_graded(cell)}
     tests = {settings(cell)["grade_id"]: cell for cell in master.cells if is_graded(cell) and not is_solution(cell)}
     tests_by_id = {cell.id: name for name, cell in tests.items()}
@@ -127,7 +130,8 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
                 order.append(test)
             if not is_code or not text.strip() or text in known or (isinstance(identity, str) and identity in fixed):
                 continue
-            name = f"cell {number}"
+            name = _name(cell, setups, setups_by_id) or f"cell {number}"
+            name = f"cell {number}" if name in own else name
             if len(own) == MOST_OWN or sum(map(len, own.values())) + len(text) > LARGEST_CELL:
                 unread.append(name)
                 continue

@@ -28,6 +28,7 @@ _PARTS = _BUILT_IN | frozenset(
 _HARMLESS = frozenset(f"__{name}__" for name in "init name doc len call enter exit version".split())
 DETOUR, IMPORT = "detour ", "import "  # begin the words that stand for more than a name
 EVERYTHING = "*"  # the name that `from numpy import *` makes: any
+SETUP = "<setup>"  # what the lab's first cell is called
 FUTURE = "* __future__"  # the one that `from __future__ import annotations` makes: it says how the rest is read
 
 
@@ -62,15 +63,17 @@ def tree_of(text: str, file: str = "<text>") -> ast.Module:
 def statements(text: str, file: str, setup: str = "") -> list[Statement | None]:
     """Those at the top of a cell, in order; None for one that the lab's first cell, `setup`, has run already.
 
-    Raises SyntaxError and its like, in which the cell is called `file`.
+    In a student's copy of that first cell, also for one that makes a name that `setup` makes. Raises SyntaxError and
+    its like, in which the cell is called `file`.
     """
     known = {ast.unparse(node) for node in tree_of(setup).body}
+    kept = names(setup, SETUP)[0] if file == SETUP else set()
     found: list[Statement | None] = []
     for node in tree_of(text, file).body:
-        if (plain := ast.unparse(node)) in known:
+        made, used = names(plain := ast.unparse(node), file)
+        if plain in known or made & kept:
             found.append(None)
             continue
-        made, used = names(plain, file)
         imports = [part for part in ast.walk(node) if isinstance(part, ast.ImportFrom)]
         if any(part.names[0].name == "*" for part in imports):
             made.add(EVERYTHING)

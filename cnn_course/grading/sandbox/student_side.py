@@ -65,7 +65,7 @@ def _answer(request: dict, payloads: wire.Payloads, arrays: list, names: dict, m
         found = source_text.statements(request["source"], f"<{request['cell']}>", request["setup"])
         return {"statements": [s and [*map(sorted, s[:-1]), s.calm] for s in found]}
     if request["do"] == "setup":
-        exec(compile(request["source"], "<setup>", "exec", dont_inherit=True), names)
+        exec(compile(request["source"], source_text.SETUP, "exec", dont_inherit=True), names)
         return {}
     if request["do"] == "define":
         return _defined(request, names)
