@@ -1,6 +1,7 @@
 """One right call of every public function about pictures: filters, data, figures, views, for `wrong_values`."""
 
 import dataclasses
+import functools
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,8 +19,13 @@ def picture(*shape):
     return np.random.default_rng(sum(shape)).random(shape)
 
 
-def axes():
+@functools.cache
+def _axes():
     return Figure(figsize=(2, 2)).subplots()
+
+
+def axes():
+    return _axes()
 
 
 def split(count=3):

@@ -30,10 +30,11 @@ import types
 import typing
 import warnings
 from collections import Counter
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 
 import matplotlib
 import numpy as np
+import torch
 
 import cnn_course
 from cnn_course.arguments.shown import brief
@@ -106,72 +107,73 @@ class Anything:
     """An object that is nothing that anybody wants."""
 
 
-def values():
-    """[(name, value)], made anew for each call, so that none carries over what a call did to it."""
-    import torch
+def _read_only():
+    array = np.ones((2, 3))
+    array.flags.writeable = False
+    return array
 
-    read_only = np.ones((2, 3))
-    read_only.flags.writeable = False
-    return [
-        ("None", None),
-        ("text", "no"),
-        ("digits", "3"),
-        ("empty text", ""),
-        ("bytes", b"ab"),
-        ("True", True),
-        ("False", False),
-        ("zero", 0),
-        ("minus one", -1),
-        ("minus a half", -0.5),
-        ("0.9", 0.9),
-        ("2.0", 2.0),
-        ("np.int64(2)", np.int64(2)),
-        ("np.float32(0.5)", np.float32(0.5)),
-        ("huge", 10**9),
-        ("2**64", 2**64),
-        ("10**400", 10**400),
-        ("huge float", 1e300),
-        ("NaN", float("nan")),
-        ("infinity", float("inf")),
-        ("minus infinity", -float("inf")),
-        ("complex", 1 + 2j),
-        ("object", Anything()),
-        ("class", int),
-        ("function", len),
-        ("module", np),
-        ("set", {1, 2}),
-        ("dict", {}),
-        ("generator", (i for i in range(2))),
-        ("empty list", []),
-        ("pair", (2, 3)),
-        ("pair of huge", (10**9, 10**9)),
-        ("seven numbers", (1, 2, 3, 4, 5, 6, 7)),
-        ("list of text", ["a", "b"]),
-        ("list of None", [None, None]),
-        ("ragged list", [[1.0], [2.0, 3.0]]),
-        ("0 axes", np.ones(())),
-        ("1 axis", np.ones(3)),
-        ("2 axes", np.ones((2, 3))),
-        ("4 axes", np.ones((1, 2, 3, 3))),
-        ("6 axes", np.ones((1, 1, 2, 1, 2, 1))),
-        ("empty array", np.zeros(0)),
-        ("no images", np.zeros((0, 1, 4, 4))),
-        ("array of NaN", np.full((2, 3), np.nan)),
-        ("complex array", np.ones((2, 3), complex)),
-        ("object array", np.array([None, "a"], object)),
-        ("text array", np.array(["a", "b"])),
-        ("bool array", np.ones((2, 3), bool)),
-        ("uint8 array", np.ones((2, 3), np.uint8)),
-        ("float16 array", np.ones((2, 3), np.float16)),
-        ("big-endian array", np.ones((2, 3), ">f4")),
-        ("dates", np.array(["2020-01-01"], "datetime64[D]")),
-        ("read-only array", read_only),
-        ("tensor", torch.ones(2, 3)),
-        ("tensor with gradient", torch.ones(2, 3, requires_grad=True)),
-        ("bfloat16 tensor", torch.ones(2, 3, dtype=torch.bfloat16)),
-        ("meta tensor", torch.ones(2, 3, device="meta")),
-        ("torch module", torch.nn.Flatten()),
-    ]  # fmt: skip
+
+# Made anew for each call, so that none carries over what a call did to it.
+VALUES = {
+    "None": lambda: None,
+    "text": lambda: "no",
+    "digits": lambda: "3",
+    "empty text": lambda: "",
+    "bytes": lambda: b"ab",
+    "True": lambda: True,
+    "False": lambda: False,
+    "zero": lambda: 0,
+    "minus one": lambda: -1,
+    "minus a half": lambda: -0.5,
+    "0.9": lambda: 0.9,
+    "2.0": lambda: 2.0,
+    "np.int64(2)": lambda: np.int64(2),
+    "np.float32(0.5)": lambda: np.float32(0.5),
+    "huge": lambda: 10**9,
+    "2**64": lambda: 2**64,
+    "10**400": lambda: 10**400,
+    "huge float": lambda: 1e300,
+    "NaN": lambda: float("nan"),
+    "infinity": lambda: float("inf"),
+    "minus infinity": lambda: -float("inf"),
+    "complex": lambda: 1 + 2j,
+    "object": lambda: Anything(),
+    "class": lambda: int,
+    "function": lambda: len,
+    "module": lambda: np,
+    "set": lambda: {1, 2},
+    "dict": lambda: {},
+    "generator": lambda: (i for i in range(2)),
+    "empty list": lambda: [],
+    "pair": lambda: (2, 3),
+    "pair of huge": lambda: (10**9, 10**9),
+    "seven numbers": lambda: (1, 2, 3, 4, 5, 6, 7),
+    "list of text": lambda: ["a", "b"],
+    "list of None": lambda: [None, None],
+    "ragged list": lambda: [[1.0], [2.0, 3.0]],
+    "0 axes": lambda: np.ones(()),
+    "1 axis": lambda: np.ones(3),
+    "2 axes": lambda: np.ones((2, 3)),
+    "4 axes": lambda: np.ones((1, 2, 3, 3)),
+    "6 axes": lambda: np.ones((1, 1, 2, 1, 2, 1)),
+    "empty array": lambda: np.zeros(0),
+    "no images": lambda: np.zeros((0, 1, 4, 4)),
+    "array of NaN": lambda: np.full((2, 3), np.nan),
+    "complex array": lambda: np.ones((2, 3), complex),
+    "object array": lambda: np.array([None, "a"], object),
+    "text array": lambda: np.array(["a", "b"]),
+    "bool array": lambda: np.ones((2, 3), bool),
+    "uint8 array": lambda: np.ones((2, 3), np.uint8),
+    "float16 array": lambda: np.ones((2, 3), np.float16),
+    "big-endian array": lambda: np.ones((2, 3), ">f4"),
+    "dates": lambda: np.array(["2020-01-01"], "datetime64[D]"),
+    "read-only array": _read_only,
+    "tensor": lambda: torch.ones(2, 3),
+    "tensor with gradient": lambda: torch.ones(2, 3, requires_grad=True),
+    "bfloat16 tensor": lambda: torch.ones(2, 3, dtype=torch.bfloat16),
+    "meta tensor": lambda: torch.ones(2, 3, device="meta"),
+    "torch module": lambda: torch.nn.Flatten(),
+}
 
 
 # --- which of them an argument may not take
@@ -288,7 +290,6 @@ def outcome(function, arguments, changed):
 
     changed: the names of the arguments that are not those of the right call.
     """
-    import torch
 
     annotations = annotations_of(function)
     misfits = [name for name in changed if fits(arguments[name], annotations.get(name)) is False]
@@ -330,6 +331,7 @@ def outcome(function, arguments, changed):
     return verdict, words
 
 
+@functools.cache
 def annotations_of(function):
     target = function.__init__ if inspect.isclass(function) and "__init__" in vars(function) else function
     try:
@@ -401,13 +403,18 @@ def elsewhere():
             plt.close("all")
 
 
+# Hundreds of millions of weights, of which a wrong argument needs none.
+LARGE = re.compile(r"models\.(vgg\.vgg\d*|resnet\.resnet\d+|alexnet\.alexnet(_paper)?|zfnet\.zfnet)")
+
+
 def wrong_calls(name, function):
     """Yields (argument, value's name, verdict, words) for each argument and each value."""
+    place = torch.device("meta") if LARGE.fullmatch(name) else nullcontext()
     for argument in parameters_of(function):
-        for index, (label, _) in enumerate(values()):
-            with elsewhere() as folder:
+        for label, make in VALUES.items():
+            with elsewhere() as folder, place:
                 arguments = good(name, folder)
-                arguments[argument] = values()[index][1]
+                arguments[argument] = make()
                 yield argument, label, *outcome(function, arguments, [argument])
 
 
@@ -415,8 +422,7 @@ def drawn_value(rng):
     """A value as a stranger would try it: from the table, or an array, a list or a number of any kind."""
     kind = rng.integers(6)
     if kind < 2:
-        table = values()
-        return table[rng.integers(len(table))][1]
+        return [*VALUES.values()][rng.integers(len(VALUES))]()
     shape = tuple(int(n) for n in rng.integers(0, 5, rng.integers(0, 6)))
     dtype = rng.choice(["f4", "f8", "i8", "u1", "?", "f2", ">f8", "c8", "O"])
     made = rng.standard_normal(shape).astype(dtype) if dtype != "u1" else rng.integers(0, 255, shape).astype(dtype)
