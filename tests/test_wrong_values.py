@@ -102,6 +102,7 @@ def same(a, b):
 def result_of(name, change=lambda array: array):
     with wrong_values.elsewhere() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        torch.manual_seed(0)  # of a network that the right call makes
         arguments = wrong_values.good(name, folder)
         arguments = {key: change(a) if isinstance(a, np.ndarray) and a.ndim else a for key, a in arguments.items()}
         before = {key: a.copy() for key, a in arguments.items() if isinstance(a, np.ndarray)}
