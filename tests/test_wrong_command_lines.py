@@ -46,6 +46,7 @@ from cnn_course.grading.sandbox import bubblewrap, cold_host  # noqa: E402
 from labs import running  # noqa: E402
 
 LAB = "lab01_convolution"
+pytestmark = pytest.mark.slow
 # What the tests take out.
 FIT, EVALUATE, EXECUTE, JUDGE = train.fit, train.evaluate, execute_notebook.execute, judge.Judge.__call__
 LONG = "x" * 5000
