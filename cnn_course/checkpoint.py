@@ -11,16 +11,14 @@ import glob
 import hashlib
 import io
 import os
-import tempfile
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from cnn_course.arguments import objects
 from cnn_course.errors import CheckpointError
-from cnn_course.files.whole_files import write_whole
+from cnn_course.files.whole_files import read_file, write_whole, written_beside
 
 TITLE = b"cnn-course checkpoint, version 1\n"
 MOST_BITS = 2000  # of an integer that torch reads back
@@ -51,7 +49,8 @@ def save(path: str | os.PathLike[str], state: dict[str, Any], *, trial: bool = F
         if path.exists() and not path.is_file():
             raise OSError("it is no file")
         if trial:
-            _write_beside(path, data)
+            with written_beside(path, data):
+                pass
         else:
             write_whole(path, data)
     except OSError as error:
@@ -68,9 +67,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """
     path = objects.path("path", path)
     try:
-        if path.exists() and not path.is_file():  # to read a pipe is to wait for ever
-            raise OSError("it is no file")
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -89,18 +86,6 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     if not isinstance(state, dict):
         raise CheckpointError(f"the checkpoint {path} holds a {type(state).__name__} and no dict: {_AWAY}")
     return state
-
-
-def _write_beside(path: Path, data: bytes) -> None:
-    """Write a file into the folder of `path`, to the disk, and remove it. Raises OSError."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        os.unlink(part)
 
 
 def _digest(data: bytes | memoryview) -> bytes:

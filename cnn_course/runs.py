@@ -37,7 +37,7 @@ from cnn_course.arguments import objects
 from cnn_course.arguments.shown import shown
 from cnn_course.errors import RunError
 from cnn_course.files.course_files import repository
-from cnn_course.files.whole_files import write_whole
+from cnn_course.files.whole_files import read_file, write_whole
 from cnn_course.training.history import Epoch, History
 from cnn_course.training.labelled import check_network
 
@@ -105,7 +105,7 @@ def record(
     objects.instance("history", history, History, "a History, as train.fit returns it")
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         raise TypeError(f"config must be a dataclass, such as TrainConfig(...), not {shown(config)}")
-    _mapping("about", about)
+    objects.mapping("about", about, "a dict of facts")
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -137,9 +137,9 @@ def load(name: str, folder: str | os.PathLike | None = None) -> Run:
         there = ", ".join(run.stem for run in sorted(where.glob("*.json"))) or "none"
         raise RunError(f"there is no recorded run {name!r} in {where} (there: {there})")
     try:
-        about = json.loads(_read(path).decode())
+        about = json.loads(read_file(path).decode())
         path = path.with_name(f"{name}.csv")
-        table = _read(path).decode().replace("\r\n", "\n")  # as git may have written it
+        table = read_file(path).decode().replace("\r\n", "\n")  # as git may have written it
         if not isinstance(about, dict):
             raise ValueError("the JSON is no object")
         found = _take_sum(about)
@@ -178,7 +178,7 @@ def save_weights(
     """
     path = _file(_folder(folder, "weights"), name, "safetensors")
     check_network(model)
-    _mapping("about", about)
+    objects.mapping("about", about, "a dict of facts")
     for key in about:
         objects.text("a key of about", key)
     header = {key: str(value) for key, value in about.items() if key != SUM}
@@ -211,7 +211,7 @@ def load_weights(name: str, model: nn.Module, folder: str | os.PathLike | None =
         there = ", ".join(weights.stem for weights in sorted(path.parent.glob("*.safetensors"))) or "none"
         raise RunError(f"there are no weights {name!r} in {path.parent} (there: {there})")
     try:
-        data = _read(path)
+        data = read_file(path)
         tensors, about = tensors_of(data), _header(data)
         found = _take_sum(about)
         if found is not None and found != _sum_of_weights(tensors, about):
@@ -367,19 +367,4 @@ def _is_there(path: Path) -> bool:
 
 
 def _is_plain(name: str) -> bool:
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-    return bool(name) and "\0" not in name and Path(name).name == name
-
-
-def _mapping(name: str, value: object) -> None:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{name} must be a dict of facts, not {shown(value)}")
-
-
-def _read(path: Path) -> bytes:
-    if path.exists() and not path.is_file():  # to read a pipe is to wait for ever
-        raise OSError(f"{path} is no file")
-    return path.read_bytes()
+    return objects.can_be_a_file(name) and Path(name).name == name

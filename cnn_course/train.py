@@ -119,7 +119,7 @@ def fit(
         if state is not None:
             resume.check(state, file, run, config.epochs)
         if group.rank == 0 and (state is None or len(state["history"]) < config.epochs):
-            resume.try_out(file, run, model, optimizer, order, history)
+            resume.save(file, run, model, optimizer, order, history, None, trial=True)
         if state is not None:
             best = resume.restore(state, model, optimizer, order, history)
             say(f"going on from {file}: {len(history.epochs)} of {config.epochs} epochs are done", flush=True)

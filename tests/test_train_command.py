@@ -101,8 +101,8 @@ def test_goes_on_from_the_checkpoint_and_ends_the_same(data, tmp_path, capsys, m
 
     save = train.resume.save
 
-    def stop(path, run, model, optimizer, order, history, best):
-        save(path, run, model, optimizer, order, history, best)
+    def stop(path, run, model, optimizer, order, history, best, **options):
+        save(path, run, model, optimizer, order, history, best, **options)
         if len(history.epochs) == 2:
             raise KeyboardInterrupt
 

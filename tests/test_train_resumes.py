@@ -1,6 +1,7 @@
 """A training that goes on from its checkpoint ends as one without a break (kill -9: test_checkpoint.py)."""
 
 import dataclasses
+import tempfile
 
 import pytest
 import torch
@@ -86,7 +87,7 @@ def test_a_finished_run_needs_no_folder_to_write_to(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(checkpoint.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
     again, history = trained(CPU, seed=3, checkpoint=path)
     assert len(history.epochs) == 3 and torch.equal(again[1].weight, model[1].weight)
     with pytest.raises(CheckpointError, match="cannot be written: Permission denied"):

@@ -38,17 +38,18 @@ def path(name: str, value: Any) -> Path:
     """Return a path. Raises TypeError for what names no file, ValueError for an empty name or one with a NUL in it."""
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         raise TypeError(f"{name} must be a path (a string or a pathlib.Path), not {shown(value)}")
-    if not str(value) or "\0" in str(value) or not _can_be_a_file(value):
+    if not can_be_a_file(os.fspath(value)):
         raise ValueError(f"{name} must be the path of a file or folder, not {shown(value)}")
     return Path(value)
 
 
-def _can_be_a_file(value: str | os.PathLike[str]) -> bool:
+def can_be_a_file(name: str) -> bool:
+    """Whether a file system takes the name: it is not empty, has no NUL and only whole letters."""
     try:
-        os.fsencode(value)
+        os.fsencode(name)
     except UnicodeEncodeError:  # half a letter of two halves, as of an emoji that was cut
         return False
-    return True
+    return bool(name) and "\0" not in name
 
 
 def function(name: str, value: Any) -> Callable[..., Any]:

@@ -1,10 +1,11 @@
-"""Write a file whole or not at all."""
+"""Write a file whole or not at all, and read one that is a file."""
 
 import contextlib
 import errno
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 MOST_NAME = 240  # bytes of a file's name: while it is written it has 15 more, and 255 are allowed
@@ -33,19 +34,35 @@ def write_whole(path: Path, data: bytes) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(mode):  # /dev/stdout would be replaced by the file, for everybody
             raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+        with written_beside(path, data) as part:
             os.chmod(part, stat.S_IMODE(mode))
             os.replace(part, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
-            raise
     except OSError as error:  # a full disk tells no name, and a part file's would help nobody
         if error.errno is not None:
             error.filename, error.filename2 = str(path), None
         raise
+
+
+@contextlib.contextmanager
+def written_beside(path: Path, data: bytes) -> Iterator[str]:
+    """A new file with `data`, in the folder of `path` and on the disk; at the end it is removed, unless it was moved.
+
+    Raises OSError.
+    """
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield part
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+
+
+def read_file(path: Path) -> bytes:
+    """What is in a file. Raises OSError, also for a folder and for a pipe, from which one would read for ever."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")
+    return path.read_bytes()

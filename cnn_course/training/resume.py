@@ -48,32 +48,14 @@ def save(
     order: torch.Generator,
     history: History,
     best: dict[str, torch.Tensor] | None,
+    *,
+    trial: bool = False,
 ) -> None:
-    """Write the state after the last epoch of `history`. run: its identity. best: weights of the best epoch."""
-    checkpoint.save(path, _state(run, model, optimizer, order, history, best))
+    """Write the state after the last epoch of `history`. run: its identity. best: weights of the best epoch.
 
-
-def try_out(
-    path: str | os.PathLike[str],
-    run: dict[str, str],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    order: torch.Generator,
-    history: History,
-) -> None:
-    """Raise CheckpointError or TypeError if `save` would: before hours of training, not after. Leaves no file."""
-    checkpoint.save(path, _state(run, model, optimizer, order, history, None), trial=True)
-
-
-def _state(
-    run: dict[str, str],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    order: torch.Generator,
-    history: History,
-    best: dict[str, torch.Tensor] | None,
-) -> dict[str, Any]:
-    return {
+    trial: raise what this would raise, before hours of training and not after; it leaves no file.
+    """
+    state = {
         "run": run,
         "model": dict(model.state_dict()),
         "optimizer": optimizer.state_dict(),
@@ -81,6 +63,7 @@ def _state(
         "history": [dataclasses.asdict(row) for row in history.epochs],
         "best": best,
     }
+    checkpoint.save(path, state, trial=trial)
 
 
 def check(state: dict[str, Any], path: str | os.PathLike[str], run: dict[str, str], epochs: int) -> None:
