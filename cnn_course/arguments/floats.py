@@ -27,11 +27,8 @@ def finite(
     Raises TypeError if it is not one number, ValueError if it is infinite or NaN, below `least`, not above `above`, or
     larger than `most`.
     """
-    limits = {"at least": least, "above": above, "at most": most}
-    bounds = [f"{word} {limit:g}" for word, limit in limits.items() if limit is not None]
-    allowed = ", ".join(["a finite number", " and ".join(bounds)]) if bounds else "a finite number"
     if not is_number(value):
-        raise TypeError(f"{name} must be {allowed}, not {shown(value)}")
+        raise TypeError(f"{name} must be {_allowed(least, above, most)}, not {shown(value)}")
     try:
         number = float(value)
     except OverflowError:  # 10**400
@@ -42,8 +39,14 @@ def finite(
         and (above is None or number > above)
         and (most is None or number <= most)
     ):
-        raise ValueError(f"{name} must be {allowed}, not {brief(value)}")
+        raise ValueError(f"{name} must be {_allowed(least, above, most)}, not {brief(value)}")
     return number
+
+
+def _allowed(least: float | None, above: float | None, most: float | None) -> str:
+    limits = {"at least": least, "above": above, "at most": most}
+    bounds = [f"{word} {limit:g}" for word, limit in limits.items() if limit is not None]
+    return ", ".join(["a finite number", " and ".join(bounds)]) if bounds else "a finite number"
 
 
 def same_float(**arrays: ArrayLike) -> list[NDArray]:

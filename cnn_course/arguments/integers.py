@@ -14,22 +14,26 @@ def integer(name: str, value: Any, *, least: int | None = None, most: int | None
     Raises TypeError if it is not a whole number (2.0 and True are not), ValueError if it is below `least` or above
     `most`.
     """
-    allowed = "an integer"
-    if least is not None:
-        allowed += f" of at least {least}"
-    if most is not None:
-        allowed += f"{'' if least is None else ' and'} of at most {most}"
     try:
-        if isinstance(value, bool) or getattr(value, "shape", ()) != ():  # an array of one number has an index, too
-            raise TypeError
-        if str(getattr(value, "dtype", "")) == "torch.bool" or hasattr(value, "filled"):  # True, and a masked number
-            raise TypeError
-        number = operator.index(value)
+        number = value if type(value) is int else _index(value)
     except (TypeError, RuntimeError):  # a tensor of torch raises the second, where it is on no device
-        raise TypeError(f"{name} must be {allowed}, not {shown(value)}") from None
+        raise TypeError(f"{name} must be {_allowed(least, most)}, not {shown(value)}") from None
     if (least is not None and number < least) or (most is not None and number > most):
-        raise ValueError(f"{name} must be {allowed}, not {brief(number)}")
+        raise ValueError(f"{name} must be {_allowed(least, most)}, not {brief(number)}")
     return number
+
+
+def _index(value: Any) -> int:
+    if isinstance(value, bool) or getattr(value, "shape", ()) != ():  # an array of one number has an index, too
+        raise TypeError
+    if str(getattr(value, "dtype", "")) == "torch.bool" or hasattr(value, "filled"):  # True, and a masked number
+        raise TypeError
+    return operator.index(value)
+
+
+def _allowed(least: int | None, most: int | None) -> str:
+    bounds = [f"of at {word} {bound}" for word, bound in (("least", least), ("most", most)) if bound is not None]
+    return " ".join(["an integer", " and ".join(bounds)]) if bounds else "an integer"
 
 
 def seed_of(name: str, value: Any) -> int:
