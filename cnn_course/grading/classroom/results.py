@@ -5,6 +5,7 @@ grade.json is written last of all that a grading writes: what is there need not 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -145,4 +146,9 @@ class Results:
         """What decides a grade: the master, the answers and what stands beside them, the seed."""
         read = [submission.answers, submission.own, submission.order, submission.notes, submission.problem]
         text = json.dumps([*read, seed], sort_keys=True)
-        return hashlib.sha256(self.lab.file.read_bytes() + text.encode()).hexdigest()
+        return hashlib.sha256(self._master + text.encode()).hexdigest()
+
+    @functools.cached_property
+    def _master(self) -> bytes:
+        """The master's file, read once: one that is changed in the middle of a run decides nothing before the next."""
+        return self.lab.file.read_bytes()

@@ -41,13 +41,9 @@ class Clock:
         """A process has ended, and what it waited is no longer among what the host says."""
         self._seen = self._host.waited()
 
-    def for_a_call(self, seconds: float) -> Call:
-        """The time of one call: `seconds`, and no more than the submission has."""
-        return Call(self, seconds)
-
 
 class Call:
-    """The time of one call."""
+    """The time of one call: `seconds`, and no more than the submission has."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock, self._end = clock, time.monotonic() + seconds - clock.given

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnn_course.errors import CheckFailed, ProcessEnded, SandboxError, TimedOut, WireError
 from cnn_course.grading import rules
-from cnn_course.grading.judging.clock import Clock
+from cnn_course.grading.judging.clock import Call, Clock
 from cnn_course.grading.sandbox import wire
 from cnn_course.grading.sandbox.alarm import undisturbed
 from cnn_course.grading.sandbox.cold_host import AnyHost
@@ -216,7 +216,7 @@ class _Process:
         self.running = False  # whether it has run them
         self.pid = 0
         self._channel: socket.socket | None = None
-        self._time = student.clock.for_a_call(CALL_SECONDS)
+        self._time = Call(student.clock, CALL_SECONDS)
         self._numbers = itertools.count(secrets.randbits(32))
 
     def start(self) -> None:
@@ -299,7 +299,7 @@ class _Process:
     def exchange(self, request: dict, arrays: list[np.ndarray]) -> tuple[dict[str, Any], wire.Payloads]:
         """One request and its answer. Raises WireError."""
         number = next(self._numbers)
-        self._time = self.student.clock.for_a_call(CALL_SECONDS)
+        self._time = Call(self.student.clock, CALL_SECONDS)
         if self._time.left() <= 0:
             raise TimedOut(OVER)
         if self._channel is None:

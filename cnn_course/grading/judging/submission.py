@@ -6,11 +6,12 @@ answer can be taken from it, a SubmissionError that says why; it is never execut
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -103,18 +104,16 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
         raise SubmissionError("The file is not a notebook of format 4: it has no list of cells.")
     if len(cells) > MOST_CELLS:
         raise SubmissionError(f"The notebook has {len(cells):,} cells; {MOST_CELLS:,} are allowed.")
-    wanted = {settings(cell)["grade_id"]: cell for cell in master.cells if is_solution(cell)}
-    by_id = {cell.id: name for name, cell in wanted.items()}
-    places = [(number, cell, _name(cell, wanted, by_id)) for number, cell in enumerate(cells, 1)]
-    missing = wanted.keys() - {name for _, _, name in places}
+    wanted = [settings(cell)["grade_id"] for cell in master.cells if is_solution(cell)]
+    answered = _namer([cell for cell in master.cells if is_solution(cell)])
+    set_up = _namer([cell for cell in master.cells if is_setup(cell)])
+    tests = [cell for cell in master.cells if is_graded(cell) and not is_solution(cell)]
+    tested, tests_by_text = _namer(tests), {cell.source: settings(cell)["grade_id"] for cell in tests}
+    places = [(number, cell, answered(cell)) for number, cell in enumerate(cells, 1)]
+    missing = {*wanted} - {name for _, _, name in places}
     lost = {function: name for name in missing for function in functions_of(master).get(name, [])}
     known = {cell.source for cell in master.cells}
-    setups = {settings(cell)["grade_id"]: cell for cell in master.cells if is_setup(cell)}
-    setups_by_id = {cell.id: name for name, cell in setups.items()}
     fixed = {cell.id for cell in master.cells if cell.cell_type != "code" or is_graded(cell)}
-    tests = {settings(cell)["grade_id"]: cell for cell in master.cells if is_graded(cell) and not is_solution(cell)}
-    tests_by_id = {cell.id: name for name, cell in tests.items()}
-    tests_by_text = {cell.source: name for name, cell in tests.items()}
     answers: dict[str, str] = {}
     own: dict[str, str] = {}
     order, unread, too_long, notes = [], [], set(), _another_lab(cells, master)
@@ -125,12 +124,12 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
             name = next((lost[found] for found in _DEFINED.findall(text) if found in lost), None)
         if name is None:
             identity = cell.get("id") if is_code else None
-            test = (_name(cell, tests, tests_by_id) or tests_by_text.get(text)) if is_code else None
+            test = (tested(cell) or tests_by_text.get(text)) if is_code else None
             if test is not None and test not in order:
                 order.append(test)
             if not is_code or not text.strip() or text in known or (isinstance(identity, str) and identity in fixed):
                 continue
-            name = _name(cell, setups, setups_by_id) or f"cell {number}"
+            name = set_up(cell) or f"cell {number}"
             name = f"cell {number}" if name in own else name
             if len(own) == MOST_OWN or sum(map(len, own.values())) + len(text) > LARGEST_CELL:
                 unread.append(name)
@@ -169,8 +168,13 @@ def _another_lab(cells: list, master: nbformat.NotebookNode) -> list[str]:
     return []
 
 
-def _name(cell: object, wanted: dict, by_id: dict[str, str]) -> str | None:
-    """The grade_id of a solution cell of the master that this cell answers."""
+def _namer(cells: list[nbformat.NotebookNode]) -> Callable[[object], str | None]:
+    """Which of these cells of the master a cell is: gives its grade_id, None for none of them."""
+    by_id = {cell.id: settings(cell)["grade_id"] for cell in cells}
+    return functools.partial(_name, by_id=by_id, wanted=frozenset(by_id.values()))
+
+
+def _name(cell: object, by_id: dict[str, str], wanted: frozenset[str]) -> str | None:
     if not isinstance(cell, dict):
         return None
     metadata = cell.get("metadata")
