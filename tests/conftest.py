@@ -18,6 +18,7 @@ settings.load_profile("course")
 
 # What `make quick` leaves out, beside what a file or a test itself marks as slow.
 GRADING = ("test_grade_", "test_grading_", "test_pool.py", "test_postgresql", "test_provisioner")
+LONG = ("browser", "grading", "slow")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,6 +40,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker("browser")
         if "bubblewrap" in fixtures or item.path.name.startswith(GRADING):
             item.add_marker("grading")
+    # Files that take long come first: at the end the workers have small ones to share.
+    long = {item.path for item in items if item.path.suffix == ".ipynb" or any(map(item.get_closest_marker, LONG))}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture

@@ -1,35 +1,43 @@
-"""The cells of a lecture that its interactive views need: a browser has no use for the trainings of the others."""
+"""What a lecture's interactive views need of it: a browser has no use for the trainings and figures of the others."""
 
 import ast
+import copy
 import symtable
 
 
 def needed_cells(cells: list) -> list:
-    """The code cells that show a view, and those that make a name which a later kept cell uses."""
+    """The code cells that show a view, whole, and of those above the statements that make a name which is used below."""
     wanted, kept = set(), []
     for cell in reversed([cell for cell in cells if cell.cell_type == "code"]):
-        made, used = _names(cell.source)
-        if "widgets." in cell.source or made & wanted:
+        statements = []
+        for node in reversed(ast.parse(cell.source).body):
+            given, filled, used = _names(node)
+            if "widgets." in cell.source or (given | filled) & wanted:
+                statements.insert(0, ast.unparse(node))
+                wanted = (wanted - given) | (used - given if isinstance(node, ast.For | ast.With) else used)
+        if statements:
+            cell = copy.deepcopy(cell)
+            cell.source = "\n".join(statements)
             kept.append(cell)
-            wanted |= used
     return kept[::-1]
 
 
-def _names(source: str) -> tuple[set[str], set[str]]:
-    """The global names that a cell makes or fills, and those that it uses, in its functions too."""
-    table = symtable.symtable(source, "cell", "exec")
-    made = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+def _names(node: ast.stmt) -> tuple[set[str], set[str], set[str]]:
+    """The global names that a statement makes, those of what it fills, and those that it uses, in its functions too."""
+    table = symtable.symtable(ast.unparse(node), "statement", "exec")
+    given = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    filled = set()
     used = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
     inner = table.get_children()
     while inner:
         inner += (table := inner.pop()).get_children()
         used |= {s.get_name() for s in table.get_symbols() if s.is_global()}
-    for node in ast.walk(ast.parse(source)):  # nets["deep"] = ..., rows.append(...)
+    for part in ast.walk(node):  # nets["deep"] = ..., rows.append(...)
         target = None
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            target = node.value
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append":
-            target = node.func.value
+        if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
+            target = part.value
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "append":
+            target = part.func.value
         if target is not None:
-            made |= {name.id for name in ast.walk(target) if isinstance(name, ast.Name)}
-    return made - {"fig", "ax", "axes"}, used  # every figure has those
+            filled |= {name.id for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return given - {"fig", "ax", "axes"}, filled, used  # every figure has those

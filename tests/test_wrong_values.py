@@ -13,7 +13,8 @@ import wrong_values
 
 from cnn_course.appearance.live import StaticFirst
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+# Views without their pictures, which take longer than all the rest; but where layouts are compared.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread", "undrawn")]
 
 PUBLIC = wrong_values.public()
 
@@ -119,6 +120,7 @@ def big_endian(array):
 LAYOUTS = [*test_layouts.LAYOUTS, big_endian]
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_the_layout_of_an_array_changes_nothing(name):
     """Nor is any array changed: one may be read-only. A function that takes none has nothing to lay out."""
