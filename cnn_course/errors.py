@@ -84,6 +84,10 @@ class SubmissionError(CourseError):
     """No answers can be taken from this submission; the message says why, for the student and the instructor."""
 
 
+class UnreadableError(SubmissionError):
+    """Nothing can be said of this submission, as its file is locked, damaged, or one of several: it gets no mark."""
+
+
 class CollectError(CourseError):
     """The submissions cannot be found; the message says where they were looked for."""
 

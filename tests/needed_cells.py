@@ -6,7 +6,7 @@ import symtable
 
 
 def needed_cells(cells: list) -> list:
-    """The code cells that show a view, whole, and of those above the statements that make a name which is used below."""
+    """The code cells that show a view, whole, and of those above the statements that make a name used below."""
     wanted, kept = set(), []
     for cell in reversed([cell for cell in cells if cell.cell_type == "code"]):
         statements = []

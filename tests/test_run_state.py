@@ -28,13 +28,13 @@ def test_threads_do_not_mix_up_seeds_rules_and_earlier_answers():
             meet.wait()
             found[seed] = draw, said, list(run_state.current().earlier)
 
-    threads = [threading.Thread(target=run, args=arguments) for arguments in ((1, ["convolve"]), (2, []))]
+    threads = [threading.Thread(target=run, args=arguments) for arguments in ((1, ["numpy.convolve"]), (2, []))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert found[1][0] == np.random.default_rng([7, 1]).random() != found[2][0]
-    assert "do not allow convolve" in found[1][1] and found[1][2] == []
+    assert "do not allow numpy.convolve" in found[1][1] and found[1][2] == []
     assert found[2][1:] == ("", ["convolved"])
 
 

@@ -1,7 +1,8 @@
-"""What an answer may not use, looked up in its source text: "no torch", "no np.convolve".
+"""What an answer may not use: "no torch", "no np.convolve", "nothing of the course but `apply`".
 
-Names can be reached without being written down. So where a lab forbids anything, an answer may not use those ways
-either: `getattr` and its like, private names, modules other than a short list, the course's own grading code.
+Which module or function a name reaches counts, not how it is spelled: a variable may be called `table`. The text of an
+answer is looked at first, so that a student is told early, and in which line. It need not find everything: where an
+answer is graded, what is forbidden has been taken away before its first line runs (`sandbox.taken_away`).
 """
 
 from __future__ import annotations
@@ -9,68 +10,130 @@ from __future__ import annotations
 import inspect
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cnn_course.errors import CheckFailed
 from cnn_course.grading import run_state
-from cnn_course.grading.sandbox.source_text import DETOUR, IMPORT, words
+from cnn_course.grading.sandbox.source_text import DETOUR, IMPORT, Statement, statements
+from cnn_course.grading.sandbox.taken_away import is_forbidden, leads_to_allowed, path_of
 
-_IMPORTS = frozenset(
-    "__future__ abc array bisect cmath collections contextlib copy dataclasses decimal enum fractions functools heapq "
-    "itertools math matplotlib numbers numpy operator random re statistics string time torch tqdm typing "
-    "warnings".split()
+# What a lab in NumPy forbids: libraries that filter pictures or train networks ...
+LIBRARIES = tuple(
+    "torch torchvision scipy skimage sklearn cv2 PIL pandas sympy jax tensorflow numba dask xarray".split()
 )
-_GRADING = frozenset("checks grading mistakes networks rules".split())
+# ... and what slides a kernel in NumPy itself.
+SLIDING = (
+    *("numpy.convolve", "numpy.correlate", "numpy.polymul", "numpy.poly1d", "numpy.polynomial", "numpy.fft"),
+    *("numpy._core.multiarray.correlate", "numpy._core.multiarray.correlate2"),
+)
+_BUILT_IN = frozenset("__builtins__ __import__ breakpoint compile eval exec open".split())
+_DETOURS = frozenset(
+    "builtins code codeop ctypes gc importlib inspect marshal multiprocessing pickle pkgutil runpy subprocess "
+    "zipimport".split()
+)
 
 
-def forbid(*names: str, but: Sequence[str] = ()) -> None:
-    """From now on no tested function, except those named in `but`, may use these modules, functions or methods.
+def forbid(*paths: str, but: Sequence[str] = ()) -> None:
+    """From now on no tested function, except those named in `but`, may use these modules and functions.
 
-    `forbid("torch", "convolve")` looks for names, attributes and imports in the source of the function, and for what
-    could hide them. A lab says so in its setup cell (the first with code), after its imports.
+    paths: dotted, as "numpy.convolve", with all that is below; or a name that the lab's setup cell (the first with
+    code) gives to something of its own. A lab says so in that cell.
     """
+    _note(paths, True, lambda function: function not in but)
+
+
+def allow(*paths: str, to: Sequence[str] | None = None) -> None:
+    """Allow a part of what is forbidden, as "cnn_course.convolution.conv2d"; to: to these functions only."""
+    _note(paths, False, lambda function: to is None or function in to)
+
+
+def _note(paths: Sequence[str], verdict: bool, holds: Callable[[str], bool]) -> None:
     state = run_state.current()
-    state.forbidden.update(dict.fromkeys(names, frozenset(but)))
-    given = [value for value in sys._getframe(1).f_globals.values() if isinstance(value, types.ModuleType)]
-    state.given.update(module.__name__ for module in given if module.__name__.startswith("cnn_course."))
+    state.rules += [(path, verdict, holds) for path in paths]
+    state.names = sys._getframe(2).f_globals
+
+
+def table_for(function: str) -> dict[str, bool]:
+    """For one function, dotted paths and whether they are forbidden; of those that a path begins with, the longest."""
+    return {path: verdict for path, verdict, holds in run_state.current().rules if holds(function)}
 
 
 def check_source(description: str, function: Callable) -> None:
-    """Raise CheckFailed if the source of `function` uses what `forbid` named. Without a source there is nothing to see.
+    """Raise CheckFailed if the source of `function` uses what is forbidden. Without a source there is nothing to see.
 
-    A stand-in for a function that runs elsewhere carries the `words` of its cells in `source_words`.
+    A stand-in for a function that runs elsewhere carries what is wrong with its cells in `source_problems`.
     """
-    if not run_state.current().forbidden:
+    if not run_state.current().rules:
         return
-    found = getattr(function, "source_words", None)
-    if found is None:
+    problems = getattr(function, "source_problems", None)
+    if problems is None:
         try:
-            found = words(inspect.getsource(function))
+            source, first = inspect.getsource(function), inspect.getsourcelines(function)[1]
+            said = [("", each) for each in statements(source, "<answer>") if each is not None]
         except (OSError, TypeError, SyntaxError, ValueError, RecursionError, MemoryError):
             return
-    problems = broken(found, getattr(function, "__name__", ""))
+        names = getattr(function, "__globals__", {})
+        problems = broken(said, getattr(function, "__name__", ""), names=names, above=first - 1)
     if problems:
         raise CheckFailed(
             f"{description}: the rules of this lab do not allow {', '.join(problems[:5])}. Write the computation "
-            "yourself; what is allowed is in the second cell of the notebook."
+            "yourself; what is allowed stands under Rules, in the second cell of the notebook."
         )
 
 
-def unusual(found: frozenset[str]) -> frozenset[str]:
-    """Those of the `words` that some function may not use: what must not run beside that function."""
-    return frozenset(broken(found, ""))
+def broken(
+    said: Iterable[tuple[str, Statement]],
+    function: str,
+    names: Mapping[str, object] | None = None,
+    above: int = 0,
+) -> list[str]:
+    """What the function `function` may not use of what some statements reach, each as "numpy.convolve (line 3)".
 
-
-def broken(found: frozenset[str], name: str) -> list[str]:
-    """Those of the `words` of a source text that the function `name` may not use, sorted."""
-    state = run_state.current()
-    if not state.forbidden:
+    said: the statements, each with the cell that it stands in. names: what they find that they do not make themselves,
+    by default what the lab's first cell has made. above: lines above the statements that count.
+    """
+    table = table_for(function)
+    if not table:
         return []
-    allowed = {word for word, but in state.forbidden.items() if name in but}
-    problems = found & ((state.forbidden.keys() | _GRADING) - allowed)
-    problems |= {word.removeprefix(DETOUR) for word in found if word.startswith(DETOUR)}
-    for module in [word.removeprefix(IMPORT) for word in found if word.startswith(IMPORT)]:
-        root, given = module.partition(".")[0], any(f"{module}.".startswith(f"{known}.") for known in state.given)
-        if not given and root not in _IMPORTS and root not in allowed:
-            problems |= {root}
-    return sorted(problems)
+    said = [*said]
+    names = run_state.current().names if names is None else names
+    modules: dict[str, set[str]] = {}
+    for _, statement in said:
+        for name, path in statement.modules.items():
+            modules.setdefault(name, set()).add(path)
+    made = frozenset().union(*(statement.made for _, statement in said))
+    problems: dict[str, str] = {}
+    for cell, statement in said:
+        for word, line in statement.words.items():
+            for path in _reached(word, modules, made, names):
+                if path.startswith(DETOUR):
+                    path = path.removeprefix(DETOUR)
+                elif not is_forbidden(path, table) or leads_to_allowed(path, table):
+                    continue
+                problems.setdefault(path, f"{path} (line {line + above}{f' of {cell}' if cell else ''})")
+    return [problems[path] for path in sorted(problems)]
+
+
+def _reached(
+    word: str, modules: Mapping[str, set[str]], made: frozenset[str], names: Mapping[str, object]
+) -> Iterable[str]:
+    """The dotted paths that a word of a statement reaches."""
+    if word.startswith(DETOUR):
+        return [word]
+    if word.startswith(IMPORT):
+        path = word.removeprefix(IMPORT)
+        return [path, *([DETOUR + path] if path.partition(".")[0] in _DETOURS else [])]
+    root, dot, rest = word.partition(".")
+    if root in modules:
+        return [path + dot + rest for path in modules[root]]
+    if root in made:
+        return []
+    if root not in names or root == "__builtins__":  # every module has that one
+        return [DETOUR + root] if root in _BUILT_IN else []
+    value, parts = names[root], rest.split(".") if rest else []
+    while parts and isinstance(value, types.ModuleType):  # images.skimage is skimage
+        inner = vars(value).get(parts[0])
+        if not isinstance(inner, types.ModuleType):
+            break
+        value, parts = inner, parts[1:]
+    return [".".join([path_of(root, value), *parts])]

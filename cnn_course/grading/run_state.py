@@ -6,7 +6,7 @@ threads of one process: `current` is the one of this thread's (PEP 567's) contex
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -17,15 +17,15 @@ import numpy as np
 class RunState:
     """seed: of the inputs that hidden tests draw; the grader writes it down.
 
-    forbidden: each name that an answer may not use, with the functions that may use it all the same.
-    given: the modules of the course that the lab hands out: they may be imported again.
+    rules: dotted paths, each with whether it is forbidden or allowed, and for which functions that holds.
+    names: what the lab's first cell has made, once it has said a rule.
     earlier: what the latest checks of each function expected, newest first: a result that turns up again was kept from
     an earlier call, a shape that turns up again was typed into the function. Used for the wording only.
     """
 
     seed: int = 0
-    forbidden: dict[str, frozenset[str]] = field(default_factory=dict)
-    given: set[str] = field(default_factory=set)
+    rules: list[tuple[str, bool, Callable[[str], bool]]] = field(default_factory=list)
+    names: dict[str, object] = field(default_factory=dict)
     earlier: dict[str, deque[np.ndarray]] = field(default_factory=dict)
 
 

@@ -203,15 +203,43 @@ OWN = {  # the text of a cell of one's own above an answer, and what the answer 
     ),
     "an import of the first cell, again": ("import numpy as np\nfrom cnn_course import convolution\none = 1", "one"),
 }
+ELSEWHERE = {  # cells of one's own, and what the answer multiplies its values by
+    "a function that is registered": (
+        "known = {}\ndef register(f):\n    known[f.__name__] = f\n    return f\n@register\ndef one():\n    return 1",
+        "known['one']()",
+    ),
+    "a list that a function fills": ("seen = []\ndef note(x):\n    seen.append(x)\nnote(1)", "seen[0]"),
+    "what is awaited": ("import asyncio\nasync def one():\n    return 1\none_now = await one()", "one_now"),
+    "a number with thousands of digits": (f"BIG = 0x{'f' * 5_000}", "(BIG / BIG)"),
+    "setattr and getattr": (
+        "class Box:\n    def __init__(self):\n        setattr(self, 'one', 1)\n"
+        "    def load(self):\n        return getattr(self, 'one') * self.__dict__['one']",
+        "Box().load()",
+    ),
+    "names that the course has, too": (
+        "axes = trace = table = shapes = fields = network = checks = rules = 1\ndef conv1d(x):\n    return x",
+        "(axes * conv1d(checks))",
+    ),
+    "sys, types, json and threading": (
+        "import sys, types, json, threading\none = types.SimpleNamespace(one=json.loads('1'))\n"
+        "assert sys.maxsize > 1 and threading.Lock()",
+        "one.one",
+    ),
+    "a named tuple": (
+        "from collections import namedtuple\nOne = namedtuple('One', 'one')",
+        "One(2)._replace(one=1).one",
+    ),
+}
+OWN |= ELSEWHERE
 RIGHT |= {name: above(own, LOOPS.replace("return y", f"return y * {one}")) for name, (own, one) in OWN.items()}
 WRONG = {
     "a helper of one's own that uses what is forbidden": (
         above("def window(x, i, j, shape):\n    return np.correlate(x[i], x[i])", BY_WINDOW),
-        "do not allow correlate",
+        "do not allow numpy.correlate",
     ),
     "what is forbidden, timed": (
         answer("%%time\ndef conv_2d(x, w):\n    return convolution.conv2d(x[None, None], w[None, None])[0, 0]"),
-        "do not allow conv2d",
+        "do not allow cnn_course.convolution.conv2d (line 3 of q3-solution)",
     ),
     "what is forbidden under another name, in a cell of one's own": (
         above(
@@ -226,7 +254,7 @@ WRONG = {
             "def conv_2d(x, w):\n    return np.stack([sum(np.own(x[i + k], w[k]) for k in range(len(w)))\n"
             "                     for i in range(len(x) - len(w) + 1)])\nnp.own = np.correlate\n"
         ),
-        "has no attribute 'own'",
+        "do not allow numpy.correlate",
     ),
     "a wrong answer below the right one": (below("def conv_2d(x, w):\n    return None", LOOPS), "None"),
     "what is forbidden, put into a list": (
@@ -235,7 +263,7 @@ WRONG = {
             "def conv_2d(x, w):\n    return np.stack([sum(kept[0](x[i + k], w[k]) for k in range(len(w)))\n"
             "                     for i in range(len(x) - len(w) + 1)])",
         ),
-        "do not allow correlate",
+        "do not allow numpy.correlate",
     ),
     "what is forbidden, in the lab's first cell": (
         both(
@@ -245,7 +273,7 @@ WRONG = {
                 "                     for i in range(len(x) - len(w) + 1)])"
             ),
         ),
-        "do not allow correlate",
+        "do not allow numpy.correlate",
     ),
     "the wrong try below": (split(LOOPS, "def conv_2d(x, w):\n    return None"), "None"),
 }

@@ -145,7 +145,8 @@ Q1 = {
     ),
     "memory that outlives": (
         "import torch.multiprocessing as mp\nmp.set_sharing_strategy('file_system')\n"
-        "kept = torch.zeros(1 << 20).share_memory_()\n" + TINY,
+        "try:\n    kept = torch.zeros(1 << 20).share_memory_()\n"
+        "except RuntimeError:\n    pass  # it wants a program of torch's, and none starts here\n" + TINY,
         set(POINTS),
         "",
     ),

@@ -170,7 +170,7 @@ WRONG_ANSWERS = [
         "ready kernel of the package",
         "q2-solution",
         "def laplacian(x, diagonal=False):\n    return apply(x, filters.laplacian(diagonal))",
-        "the rules of this lab do not allow filters",
+        "the rules of this lab do not allow cnn_course.filters.laplacian",
         Q2,
     ),
     WrongAnswer(

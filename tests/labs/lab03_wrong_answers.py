@@ -206,7 +206,7 @@ WRONG_ANSWERS = [
         "package asked for the parameters",
         "q2",
         "def parameters(layers, shape):\n    return table(layers, shape).parameters",
-        "do not allow table",
+        "do not allow cnn_course.grading.mistakes.dict_stacks.table",
         Q2,
     ),
     wrong("linear layers left out", "q3", fill(MACS, MATRIX="0"), "linear layers are left out", Q3),

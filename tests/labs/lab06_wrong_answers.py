@@ -149,7 +149,7 @@ WRONG_ANSWERS = [
         "the course's own network",
         "q1-solution",
         "def build_lenet(classes=10, channels=1, size=28):\n    return course_lenet(classes, channels, size=size)",
-        "do not allow course_lenet",
+        "do not allow cnn_course.models.lenet.lenet",
         Q1,
     ),
     WrongAnswer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 import stat
@@ -13,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import nbformat
 
-from cnn_course.errors import CollectError, SubmissionError
+from cnn_course.errors import CollectError, SubmissionError, UnreadableError
 from cnn_course.files import system_errors
 from cnn_course.grading.judging.submission import LARGEST_FILE, Submission, parse, read, shown
 from cnn_course.grading.lab import Lab
@@ -24,19 +25,28 @@ PATTERN = r"(?P<student>[^_/]+)"
 
 @dataclass(frozen=True)
 class HandedIn:
-    """One student's submission: a file, a member of a zip file, or the reason why there is neither."""
+    """One student's submission: a file, a member of a zip file, or the reason why there is neither.
+
+    unreadable: whether the reason is none of the student's.
+    """
 
     student: str
     path: Path | None = None
     problem: str = ""
+    unreadable: bool = False
     notes: tuple[str, ...] = ()
     archive: zipfile.ZipFile | None = None
     member: zipfile.ZipInfo | None = None
 
     def read(self, master: nbformat.NotebookNode) -> Submission:
-        """The answers to a master, or the reason why there are none: one odd submission does not stop the others."""
+        """The answers to a master, or the reason why there are none: one odd submission does not stop the others.
+
+        Raises UnreadableError where there may be some, and nobody can tell.
+        """
         try:
             found = read(self.path, master) if self.path is not None else parse(self.data(), master)
+        except UnreadableError:
+            raise
         except SubmissionError as error:
             return Submission({}, self.student, problem=str(error), time=self._time())
         notes = [*self.notes, *found.notes]
@@ -45,12 +55,12 @@ class HandedIn:
     def data(self) -> bytes:
         """The bytes of the member, read each time they are wanted: all at once may be too many. Or SubmissionError."""
         if self.archive is None or self.member is None:
-            raise SubmissionError(self.problem)
+            raise (UnreadableError if self.unreadable else SubmissionError)(self.problem)
         try:
             with self.archive.open(self.member) as file:
                 data = file.read(LARGEST_FILE + 1)  # what it says of its size may be wrong
         except (RuntimeError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-            raise SubmissionError(f"The file cannot be read from the archive: {ascii(error)[:200]}.") from error
+            raise UnreadableError(f"the file cannot be read from the archive: {ascii(error)[:200]}.") from error
         if len(data) > LARGEST_FILE:
             raise SubmissionError(f"The file has more than {LARGEST_FILE >> 20} MB.")
         return data
@@ -58,13 +68,13 @@ class HandedIn:
     def _time(self) -> datetime | None:
         """When it was handed in, as nbgrader's collection writes it."""
         file = self.path.parent / "timestamp.txt" if self.path is not None else None
-        if file is None or file.is_symlink() or not file.is_file() or file.stat().st_size > 100:
-            return None
         from nbgrader.utils import parse_utc
 
         try:
+            if file is None or file.is_symlink() or not file.is_file() or file.stat().st_size > 100:
+                return None
             return parse_utc(file.read_text().strip())
-        except (ValueError, OverflowError, UnicodeDecodeError):
+        except (OSError, ValueError, OverflowError):
             return None
 
 
@@ -73,8 +83,7 @@ def collect(lab: Lab, place: Path | None = None, pattern: str = PATTERN) -> list
 
     place: None for its course's submitted/STUDENT/LAB/; else a folder or zip file of a learning platform, in which
     every notebook is a submission and `pattern`, matched at the beginning of its path, says whose.
-    Raises CollectError if there is nothing, if notebooks in two places have the same student, or for a pattern that is
-    none.
+    Raises CollectError if there is nothing, or for a pattern that is none.
     """
     try:
         named = re.compile(pattern).groupindex
@@ -102,7 +111,7 @@ def collect(lab: Lab, place: Path | None = None, pattern: str = PATTERN) -> list
             files = _members_of(place)
         else:
             raise CollectError(f"{place} is neither a folder nor a zip file.")
-        found = _by_student(files, place, lab, pattern)
+        found = _by_student(files, lab, pattern)
     if not found:
         raise CollectError(f"nobody has handed in {lab.name} in {place}.")
     return sorted(found, key=lambda one: one.student)
@@ -115,11 +124,12 @@ def _nbgrader(folder: Path, lab: Lab) -> list[HandedIn]:
         students = sorted(folder.iterdir())
     except OSError as error:
         raise CollectError(f"the submissions cannot be read: {system_errors.said(error)}.") from error
+    names = _apart({student.name: _clean(student.name) for student in students})
     found = []
     for student in students:
         if student.name.startswith("."):
             continue
-        place, name = student / lab.name, _clean(student.name)
+        place, name = student / lab.name, names[student.name]
         try:
             if student.is_symlink() or place.is_symlink():
                 found.append(HandedIn(name, problem="The folder is a link; links are not followed."))
@@ -129,7 +139,7 @@ def _nbgrader(folder: Path, lab: Lab) -> list[HandedIn]:
         except SubmissionError as error:
             found.append(HandedIn(name, problem=str(error)))
         except OSError as error:
-            found.append(HandedIn(name, problem=f"The folder cannot be read: {error.strerror}."))
+            found.append(HandedIn(name, problem=f"the folder cannot be read: {error.strerror}.", unreadable=True))
     return found
 
 
@@ -145,7 +155,7 @@ def _notebook_in(folder: Path, lab: Lab) -> tuple[Path, list[str]]:
         return found[0], [f"The file is called {shown(found[0].name)}; {lab.file_name} was expected."]
     if not found:
         raise SubmissionError(f"There is no notebook: {lab.file_name} is missing.")
-    raise SubmissionError(f"There are {len(found)} notebooks and none is called {lab.file_name}: hand in that one.")
+    raise SubmissionError(_several(len(found), lab))
 
 
 def _files_in(place: Path) -> list[tuple[PurePosixPath, HandedIn]]:
@@ -175,31 +185,43 @@ def _members_of(place: Path) -> list[tuple[PurePosixPath, HandedIn]]:
     return found
 
 
-def _by_student(files: list[tuple[PurePosixPath, HandedIn]], place: Path, lab: Lab, pattern: str) -> list[HandedIn]:
+def _by_student(files: list[tuple[PurePosixPath, HandedIn]], lab: Lab, pattern: str) -> list[HandedIn]:
     """One submission for each student. Whoever has a folder with files but no notebook in it hears that."""
+    files = [(path, one) for path, one in files if not _hidden(path.parts)]
+    said = {path: _said(path.as_posix(), pattern) for path, _ in files}
+    names = _apart({text: _student(text) for text in said.values()})
     notebooks: dict[str, list[tuple[PurePosixPath, HandedIn]]] = {}
     others = {}
     for path, one in files:
-        if _hidden(path.parts):
-            continue
-        student = _student(path.as_posix(), pattern)
+        student = names[said[path]]
         if path.suffix.lower() == ".ipynb":
             notebooks.setdefault(student, []).append((path, one))
         elif len(path.parts) > 1:
             others[student] = HandedIn(student, problem=f"There is no notebook: {lab.file_name} is missing.")
-    found = {}
-    for student, own in notebooks.items():
-        if len({path.parent for path, _ in own}) > 1 or (len(own) > 1 and len(own[0][0].parts) == 1):
-            raise CollectError(
-                f"more than one notebook of {student} in {place}. Remove one, or say with --student-pattern which part "
-                "of the name is the student."
-            )
-        named = [one for path, one in own if path.name == lab.file_name] or [one for _, one in own]
-        found[student] = replace(named[0], student=student)
-        if len(named) > 1:
-            problem = f"There are {len(own)} notebooks and none is called {lab.file_name}: hand in that one."
-            found[student] = HandedIn(student, problem=problem)
-    return list((others | found).values())
+    return list((others | {student: _chosen(student, own, lab) for student, own in notebooks.items()}).values())
+
+
+def _chosen(student: str, own: list[tuple[PurePosixPath, HandedIn]], lab: Lab) -> HandedIn:
+    """The notebook that counts of those with one student's name: the one with the lab's name that lies highest."""
+    named = [(path, one) for path, one in own if path.name == lab.file_name] or own
+    top = min(len(path.parts) for path, _ in named)
+    highest = [(path, one) for path, one in named if len(path.parts) == top]
+    if len(highest) == 1 and (len(own) == 1 or len(highest[0][0].parts) > 1):
+        rest = [shown(str(path)) for path, _ in own if path != highest[0][0]]
+        notes = (f"Of {len(own)} notebooks {shown(str(highest[0][0]))} was taken.",) if rest else ()
+        return replace(highest[0][1], student=student, notes=notes)
+    if len({path.parent for path, _ in own}) == 1 and len({path for path, _ in own}) == len(own) and top > 1:
+        return HandedIn(student, problem=_several(len(own), lab))
+    which = ", ".join(dict.fromkeys(shown(str(path)) for path, _ in highest[:3]))
+    problem = (
+        f"{len(highest)} notebooks have this student's name, among them {which}: remove all but one, or say with "
+        "--student-pattern which part of the name is the student."
+    )
+    return HandedIn(student, problem=problem, unreadable=True)
+
+
+def _several(count: int, lab: Lab) -> str:
+    return f"There are {count} notebooks and none is called {lab.file_name}: hand in that one."
 
 
 def _hidden(parts: tuple[str, ...]) -> bool:
@@ -207,18 +229,33 @@ def _hidden(parts: tuple[str, ...]) -> bool:
     return any(part == "__MACOSX" or part.startswith(".") and part.strip(".") for part in parts)
 
 
-def _student(path: str, pattern: str) -> str:
+def _said(path: str, pattern: str) -> str:
+    """Which part of a path says whose it is."""
     path = "/".join(part for part in PurePosixPath(path).parts if part.strip("./"))
     match = re.match(pattern, path)
     # A group that took part in no match has no text.
-    name = (match and match["student"]) or path.partition("/")[0]
-    name = re.sub(r"[^\w.@ +-]", "_", name.removesuffix(".ipynb")).strip(". ")
+    return ((match and match["student"]) or path.partition("/")[0]).removesuffix(".ipynb")
+
+
+def _student(text: str) -> str:
+    """A student's name as it can be the name of a folder."""
+    name = re.sub(r"[^\w.@ +-]", "_", text).strip(". ")
     while len(name.encode()) > 200:  # a file's name has at most 255 bytes
         name = name[:-1]
     # One odd name must not stop the class.
-    return name or f"unnamed-{zlib.crc32(path.encode('utf-8', 'replace')):08x}"
+    return name or f"unnamed-{_mark(text)}"
 
 
 def _clean(name: str) -> str:
     """A folder's name as it can stand in a database and on a page."""
     return "".join(c if c.isprintable() else "_" for c in name)
+
+
+def _apart(names: dict[str, str]) -> dict[str, str]:
+    """Names as they were, and as they are written: two that would be written alike get a mark of what they were."""
+    count = collections.Counter(names.values())
+    return {was: name if name == was or count[name] == 1 else f"{name}-{_mark(was)}" for was, name in names.items()}
+
+
+def _mark(text: str) -> str:
+    return f"{zlib.crc32(text.encode('utf-8', 'replace')):08x}"

@@ -21,7 +21,7 @@ from pathlib import Path
 import nbformat
 from tqdm import tqdm
 
-from cnn_course.errors import GradeError
+from cnn_course.errors import GradeError, UnreadableError
 from cnn_course.files import system_errors
 from cnn_course.files.whole_files import write_whole
 from cnn_course.grading.classroom import collect, feedback
@@ -37,7 +37,7 @@ from cnn_course.grading.sandbox import bubblewrap, cold_host
 
 @dataclass
 class ClassOutcome:
-    """What a run did. failed: by student, why no grade could be given (nobody's fault but the machine's)."""
+    """What a run did. failed: by student, why no grade could be given; an old one stays."""
 
     graded: int
     unchanged: int
@@ -74,7 +74,12 @@ def grade_class(
     with marks_of(lab, db) as marks:
         entered, papers = marks.entered(), _Papers(lab, results, marks, seed)
         waiting, unchanged, outcome = [], [], ClassOutcome(0, 0, {})
-        for submission in (one.read(lab.master) for one in handed_in):
+        for one in handed_in:
+            try:
+                submission = one.read(lab.master)
+            except UnreadableError as error:
+                outcome.failed[one.student] = str(error)
+                continue
             old = None if again or submission.student not in entered else results.load(submission.student)
             if old is not None and old.fingerprint == results.fingerprint(submission, seed):
                 unchanged.append((submission, old.grade))

@@ -65,6 +65,9 @@ def opened(url: str) -> Iterator[Gradebook]:
         raise GradebookError(f"{url[:200]!r} is no address of a database: write {_ADDRESSES}.") from error
     if parts.drivername.startswith("sqlite") and parts.database in (None, "", ":memory:"):
         raise GradebookError(f"{address} is in the memory, where it would be lost: write {_ADDRESSES}.")
+    file = str(parts.database)
+    if parts.drivername.startswith("sqlite") and os.path.isfile(file) and not os.path.getsize(file):
+        raise GradebookError(f"{file} is empty: put a copy in its place; or remove it, to begin a new gradebook.")
     try:
         _check_gradebook(url, address)
         book = Gradebook(url, course_id="cnn-course")

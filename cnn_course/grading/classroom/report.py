@@ -154,7 +154,7 @@ def _pieces(source: str) -> frozenset[int]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     words = [
-        f"{type(node).__name__}:{node.value!r:.40}" if isinstance(node, ast.Constant) else type(node).__name__
+        f"{type(node).__name__}:{hash(node.value)}" if isinstance(node, ast.Constant) else type(node).__name__
         for node in ast.walk(tree)
         if not isinstance(node, (ast.Load, ast.Store))
     ]

@@ -151,8 +151,9 @@ def grade(
                     grades.append(_for_a_person(cell, submission))
     finally:
         student.stop()
-    notes = submission.notes + [plain(f"{cell} {problem}.") for cell, problem in student.problems.items()]
-    return Grade(grades, notes, time.monotonic() - start)
+    lost = any(cell.message for cell in grades)  # else there is nothing to explain
+    notes = [plain(f"{cell} {problem}.") for cell, problem in student.problems.items() if lost]
+    return Grade(grades, submission.notes + notes, time.monotonic() - start)
 
 
 def _set_up(cell: nbformat.NotebookNode, names: dict) -> None:

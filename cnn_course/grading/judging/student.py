@@ -15,7 +15,7 @@ from cnn_course.grading.judging.clock import Call, Clock
 from cnn_course.grading.sandbox import wire
 from cnn_course.grading.sandbox.alarm import undisturbed
 from cnn_course.grading.sandbox.cold_host import AnyHost
-from cnn_course.grading.sandbox.source_text import EVERYTHING, FUTURE, Statement, with_any_name
+from cnn_course.grading.sandbox.source_text import EVERYTHING, FUTURE, Statement
 
 CALL_SECONDS = 60.0
 OVER = "the time for this submission is over."
@@ -40,8 +40,9 @@ class Student:
     child runs them all; else each place in the notebook gets a child that has run what stands above and nothing below,
     as when the notebook's own tests ran: see `at`.
 
-    Where the lab has rules, a function that breaks them runs nowhere, and a statement that only some functions may use
-    runs in a child with those only: otherwise one cell could put into NumPy what the rules forbid to another.
+    Where the lab has rules, functions share a child only if they may use the same, and there all else is taken away
+    before the student's first line: otherwise one cell could put into NumPy what the rules forbid to another. A
+    function whose text says that it breaks the rules runs nowhere.
     """
 
     def __init__(
@@ -55,11 +56,11 @@ class Student:
         self.lost: SandboxError | None = None  # the machine failed, not the student
         self._said: dict[Place, Statement] = {}  # in the notebook's order
         self._makers: dict[str, list[Place]] = {}  # of each name
-        self._words: dict[str, frozenset[str]] = {}  # function: the words of all that it uses
+        self._problems: dict[str, list[str]] = {}  # function: what the rules forbid of all that it uses
         self._apart = False  # whether each place has a child of its own
         self._place = ""  # the cell whose end the processes below stand at; "" for the end of the notebook
         self._spare: list[_Process] = []  # has read, and run nothing
-        self._processes: dict[frozenset[str], _Process] = {}  # by the words that not every function may use
+        self._processes: dict[tuple[tuple[str, bool], ...], _Process] = {}  # by what is taken away in it
         self._runs_in: dict[str, _Process] = {}
         self._hung: set[str] = set()  # functions that took too long once: they are not called again
 
@@ -73,12 +74,11 @@ class Student:
                     self._said[cell, number] = statement
                     for name in statement.made:
                         self._makers.setdefault(name, []).append((cell, number))
-        if EVERYTHING in self._makers:
-            self._said = {place: with_any_name(statement) for place, statement in self._said.items()}
-        own = {name for name, found in self._makers.items() if not all(self._said[place].imports for place in found)}
+        own = {name for name, found in self._makers.items() if not all(self._said[place].modules for place in found)}
         for place, statement in self._said.items():
-            for name in own & statement.changed:
-                self._makers[name].append(place)
+            for name in own & (statement.changed if statement.calm else statement.changed | self._filled(statement)):
+                if place not in self._makers[name]:
+                    self._makers[name].append(place)
         self._prepare("")
         self._apart = self._in_each_others_way()
         if self._apart:
@@ -99,18 +99,17 @@ class Student:
     def _prepare(self, place: str) -> None:
         """Share the functions, as they are at a place, among processes."""
         self._place, self._processes, self._runs_in = place, {}, {}
-        closures = {function: self._closure(function) for function in self.functions}
-        needed = set().union(*closures.values())
-        needed.update(self._makers.get(EVERYTHING, []), self._makers.get(FUTURE, []))
-        common = {p for p in self._said if self._above(p) and (p[0] in self.names or p in needed)}
-        common = {p for p in common if not rules.unusual(self._said[p].words)}
-        for function, closure in closures.items():
-            self._words[function] = words = frozenset().union(*(self._said[p].words for p in closure))
-            if not rules.broken(words, function):
-                key = rules.unusual(words)
+        common = {p for p in self._said if self._above(p) and p[0] in self.names}
+        common.update(self._makers.get(EVERYTHING, []), self._makers.get(FUTURE, []))
+        for function in self.functions:
+            closure = self._closure(function)
+            self._problems[function] = rules.broken(((p[0], self._said[p]) for p in sorted(closure)), function)
+            if not self._problems[function]:
+                table = rules.table_for(function)
+                key = tuple(sorted(table.items()))
                 if key not in self._processes:
                     self._processes[key] = self._spare.pop() if self._spare else _Process(self)
-                    self._processes[key].places = {*common}
+                    self._processes[key].table, self._processes[key].places = table, {*common}
                 self._processes[key].places |= closure
                 self._runs_in[function] = self._processes[key]
 
@@ -123,15 +122,15 @@ class Student:
     def stubs(self) -> dict[str, Any]:
         """A stand-in for each function that the cells defined."""
         known = {}
-        for name, words in self._words.items():
+        for name, problems in self._problems.items():
             process = self._runs_in.get(name)
             if name in (self._makers if process is None or not process.running else process.functions):
-                known[name] = _Stub(self, name, words)
+                known[name] = _Stub(self, name, problems)
         return known
 
     def call(self, function: str, arguments: list, options: dict) -> Any:
         if function not in self._runs_in:
-            rules.check_source(function, _Stub(self, function, self._words[function]))
+            rules.check_source(function, _Stub(self, function, self._problems[function]))
             raise CheckFailed(f"{function} does not run here.")
         process = self._runs_in[function]
         return self.ask(process, function, {"do": "call", "function": function}, arguments, options)
@@ -182,6 +181,21 @@ class Student:
                     wanted += more
         return found
 
+    def _filled(self, statement: Statement) -> set[str]:
+        """What a statement may fill that does something: names that are no functions, used by it or what it calls."""
+        found: set[str] = set()
+        wanted, seen = [*statement.used - statement.made], {*statement.used}
+        while wanted:
+            name = wanted.pop()
+            makers = [self._said[place] for place in self._makers.get(name, [])]
+            if makers and not all(maker.defines or maker.modules for maker in makers):
+                found.add(name)
+                continue
+            more = set().union(*(maker.used for maker in makers if maker.defines)) - seen
+            seen |= more
+            wanted += more
+        return found
+
     def _made(self, name: str) -> list[Place]:
         """Where a name is made above; if nowhere, then below."""
         makers = self._makers.get(name, [])
@@ -195,10 +209,10 @@ class Student:
         """Whether it matters for an answer which cells below it have been run."""
         run = {place for place in self._said if place[0] in self.names}
         run = run.union(*(self._closure(function) for function in self.functions))
-        made: dict[str, tuple[str, frozenset[str] | None]] = {}
+        made: dict[str, tuple[str, dict[str, str] | None]] = {}
         for place in run:
             statement = self._said[place]
-            imports = statement.words if statement.imports else None
+            imports = statement.modules or None
             for name in statement.made:
                 where, what = made.setdefault(name, (place[0], imports))
                 if where != place[0] and (imports is None or what != imports):
@@ -212,6 +226,7 @@ class _Process:
     def __init__(self, student: Student) -> None:
         self.student = student
         self.places: set[Place] = set()  # what is run here
+        self.table: dict[str, bool] = {}  # what is taken away before
         self.functions: set[str] = set()
         self.running = False  # whether it has run them
         self.pid = 0
@@ -225,6 +240,7 @@ class _Process:
             cell = ""
             try:
                 self.fork()
+                self._take_away()
                 self.functions = set()
                 places: dict[str, list[int]] = {}
                 for cell, number in sorted(self.places):
@@ -257,6 +273,13 @@ class _Process:
                 raise
             self.student.lost = SandboxError(f"the lab's first cell does not run: {error}")
             raise self.student.lost from error
+
+    def _take_away(self) -> None:
+        if self.table:
+            answer, _ = self.exchange({"do": "forbid", "table": self.table}, [])
+            if "error" in answer:
+                self.student.lost = SandboxError(f"the lab's rules cannot be put in force: it {_stopped(answer)}")
+                raise self.student.lost
 
     def stop(self) -> None:
         if self._channel is not None:
@@ -315,7 +338,8 @@ class _Process:
         source, names = self.student.cells[cell], self.student.functions
         request = {"do": "define", "cell": cell, "source": source, "statements": numbers, "names": names}
         answer, _ = self.exchange(request, [])
-        if "error" in answer:
+        own = self.student.names.get(cell, [])  # other functions may do without what this process has not
+        if "error" in answer and (not own or any(self.student._runs_in.get(name) is self for name in own)):
             self.student.problems[cell] = _stopped(answer)
         found = answer.get("functions", [])  # none where the text cannot be compiled
         if not isinstance(found, list):
@@ -337,8 +361,8 @@ _DEADLY = ("took too long", "ended its process")
 class _Stub:
     """Called as the student's function is, with the same errors."""
 
-    def __init__(self, student: Student, name: str, source_words: frozenset[str]) -> None:
-        self._student, self.__name__, self.source_words = student, name, source_words
+    def __init__(self, student: Student, name: str, source_problems: list[str]) -> None:
+        self._student, self.__name__, self.source_problems = student, name, source_problems
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         return self._student.call(self.__name__, list(arguments), options)
@@ -378,8 +402,10 @@ def _write_back(changed: Any, payloads: wire.Payloads, sent: list) -> None:
             target[...] = 0
 
 
-def _statement(made: list, used: list, words: list, changed: list, calm: bool) -> Statement:
-    return Statement(frozenset(made), frozenset(used), frozenset(words), frozenset(changed), bool(calm))
+def _statement(
+    made: list, used: list, words: dict, modules: dict, changed: list, calm: bool, defines: bool
+) -> Statement:
+    return Statement(frozenset(made), frozenset(used), words, modules, frozenset(changed), bool(calm), bool(defines))
 
 
 def _stopped(answer: dict) -> str:

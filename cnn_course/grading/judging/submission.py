@@ -7,6 +7,7 @@ answer can be taken from it, a SubmissionError that says why; it is never execut
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import nbformat
 
-from cnn_course.errors import SubmissionError
+from cnn_course.errors import SubmissionError, UnreadableError
 from cnn_course.files import system_errors
 from cnn_course.grading.lab import functions_of, is_graded, is_setup, is_solution, settings
 from cnn_course.grading.sandbox.wire import clean
@@ -27,6 +28,8 @@ LARGEST_FILE = 20 << 20
 LARGEST_CELL = 200_000
 MOST_OWN = 300  # cells that are the student's own
 MOST_CELLS = 10_000
+MOST_PARTS = 1_000_000
+_BRACKETS = (b"{", b"[", b",")  # those in texts count as well
 _DEFINED = re.compile(r"^[ \t]*(?:>>> )?(?:def|class)[ \t]+(\w+)", re.MULTILINE)  # no \s: it runs over all empty lines
 
 
@@ -64,17 +67,19 @@ class Submission:
 
 
 def read(path: Path, master: nbformat.NotebookNode) -> Submission:
-    """The answers in a notebook. Raises SubmissionError for a link, no regular file, too large, or no notebook."""
+    """The answers in a notebook.
+
+    Raises SubmissionError for a link, no regular file, too large, or no notebook; UnreadableError where the file is
+    there and the machine does not give it: that is not the student's fault.
+    """
     try:
         # Opened once, without following a link, so that what was checked is what is read.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        what = (
-            "is a link; hand in the file itself"
-            if path.is_symlink()
-            else f"cannot be opened: {system_errors.reason(error)}"
-        )
-        raise SubmissionError(f"{shown(path.name)} {what}.") from error
+        if path.is_symlink():
+            raise SubmissionError(f"{shown(path.name)} is a link; hand in the file itself.") from error
+        kind = SubmissionError if isinstance(error, FileNotFoundError) else UnreadableError
+        raise kind(f"{shown(path.name)} cannot be opened: {system_errors.reason(error)}.") from error
     try:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
@@ -87,7 +92,7 @@ def read(path: Path, master: nbformat.NotebookNode) -> Submission:
         with os.fdopen(fd, "rb", closefd=False) as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise SubmissionError(f"{shown(path.name)} cannot be read: {system_errors.reason(error)}.") from error
+        raise UnreadableError(f"{shown(path.name)} cannot be read: {system_errors.reason(error)}.") from error
     finally:
         os.close(fd)
     return parse(data, master)
@@ -95,6 +100,11 @@ def read(path: Path, master: nbformat.NotebookNode) -> Submission:
 
 def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
     """The answers in the bytes of a notebook; see `read`."""
+    if (parts := sum(map(data.count, _BRACKETS))) > MOST_PARTS:  # a few kB in an archive can be gigabytes of objects
+        raise SubmissionError(
+            f"The file has {parts:,} lists, objects and items; {MOST_PARTS:,} are allowed. Clear the outputs and hand "
+            "it in again."
+        )
     try:
         notebook = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -114,6 +124,7 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
     lost = {function: name for name in missing for function in functions_of(master).get(name, [])}
     known = {cell.source for cell in master.cells}
     fixed = {cell.id for cell in master.cells if cell.cell_type != "code" or is_graded(cell)}
+    in_words = _answers_in_words(cells, master, missing)
     answers: dict[str, str] = {}
     own: dict[str, str] = {}
     order, unread, too_long, notes = [], [], set(), _another_lab(cells, master)
@@ -122,6 +133,7 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
         is_code = isinstance(cell, dict) and cell.get("cell_type") == "code"
         if name is None and is_code:  # the cell has lost its names, and still defines what is asked for
             name = next((lost[found] for found in _DEFINED.findall(text) if found in lost), None)
+        name = in_words.get(number, name)
         if name is None:
             identity = cell.get("id") if is_code else None
             test = (tested(cell) or tests_by_text.get(text)) if is_code else None
@@ -156,6 +168,25 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
     return Submission(
         {name: answers.get(name, "") for name in wanted}, notes=list(dict.fromkeys(notes)), own=own, order=order
     )
+
+
+def _answers_in_words(cells: list, master: nbformat.NotebookNode, missing: set[str]) -> dict[int, str]:
+    """Cells that have lost their names and stand where an answer in words is wanted: below its question. By number."""
+    wanted = {
+        above.source: settings(cell)["grade_id"]
+        for above, cell in itertools.pairwise(master.cells)
+        if is_solution(cell) and cell.cell_type == "markdown" and settings(cell)["grade_id"] in missing
+    }
+    known = {cell.source for cell in master.cells if not is_solution(cell)}
+    found: dict[int, str] = {}
+    name = None
+    for number, cell in enumerate(cells, 1):
+        text = _text(cell) if isinstance(cell, dict) else ""
+        if text in known:
+            name = wanted.get(text)
+        elif name is not None and isinstance(cell, dict) and cell.get("cell_type") in ("markdown", "raw"):
+            found[number] = name
+    return found
 
 
 def _another_lab(cells: list, master: nbformat.NotebookNode) -> list[str]:

@@ -1,53 +1,45 @@
-"""What the text of an answer says: names, attributes and imports, and the ways to reach a name without writing it.
+"""What the text of an answer says: what it makes and uses, and which modules and functions its names reach.
 
 Read where the student's code will run, before any of it has run there; what a lab forbids of it, `rules` decides.
 """
 
 import ast
-import functools
 import symtable
-import sys
-import types
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-# Reach any name, as a built-in function ...
-_BUILT_IN = frozenset(
-    "__builtins__ __import__ breakpoint compile delattr eval exec getattr globals locals open setattr vars".split()
+# Attributes that lead from one thing to all others.
+_DETOURS = frozenset(
+    "__builtins__ __closure__ __code__ __getattribute__ __globals__ __loader__ __reduce__ __reduce_ex__ __spec__ "
+    "__subclasses__ __wrapped__ _implementation ag_frame cr_frame f_back f_builtins f_globals f_locals gi_frame "
+    "tb_frame".split()
 )
-# ... or as a part of a module or of an object that is allowed.
-_PARTS = _BUILT_IN | frozenset(
-    "ag_frame attrgetter backend_registry bltns builtins codeop cr_frame ctypes ctypeslib decorate_methods distutils "
-    "f2py f_back f_builtins f_globals f_locals Formatter ForwardRef gc get_field get_type_hints gi_frame hub importlib "
-    "inspect io load load_backend_module loads make_dataclass marshal measure methodcaller operator os pickle pkgutil "
-    "pydoc read_array redirect_stderr redirect_stdout rundocs runpy runstring singledispatch singledispatchmethod "
-    "sphinxext subprocess switch_backend sys tb_frame timeit wrapper_getattr".split()
-)
-_HARMLESS = frozenset(f"__{name}__" for name in "init name doc len call enter exit version".split())
-DETOUR, IMPORT = "detour ", "import "  # begin the words that stand for more than a name
+# What a word begins with that is no chain of names: such an attribute; a path that was imported, as `import numpy.fft`.
+DETOUR, IMPORT = "detour ", "import "
 EVERYTHING = "*"  # the name that `from numpy import *` makes: any
 SETUP = "<setup>"  # what the lab's first cell is called
 FUTURE = "* __future__"  # the one that `from __future__ import annotations` makes: it says how the rest is read
 
 
 class Statement(NamedTuple):
-    """What a statement at the top of a cell says: names that it makes and uses, and its `words`.
+    """What a statement at the top of a cell says: names that it makes and uses, and its words.
 
+    words: each with its first line in the cell. One is a chain of names from outside, such as `np.convolve`, or begins
+    with DETOUR or IMPORT. modules: the path of each name that it makes, where it is an import.
     changed: names of what it fills or changes in place, as with `table["a"] = 1`, `steps.append(f)`, `Net.forward = f`.
     calm: whether all that it does is to give names, or to show or check something, so that it can be run at any time.
+    defines: whether it is a function or a class.
     """
 
     made: frozenset[str]
     used: frozenset[str]
-    words: frozenset[str]
+    words: dict[str, int]
+    modules: dict[str, str]
     changed: frozenset[str]
     calm: bool
-
-    @property
-    def imports(self) -> bool:
-        return any(word.startswith(IMPORT) for word in self.words)
+    defines: bool
 
 
 def tree_of(text: str, file: str = "<text>") -> ast.Module:
@@ -79,45 +71,18 @@ def statements(text: str, file: str, setup: str = "") -> list[Statement | None]:
             made.add(EVERYTHING)
         if any(part.module == "__future__" for part in imports):
             made.add(FUTURE)
+        modules = dict(_modules(node)) if isinstance(node, ast.Import | ast.ImportFrom) else {}
         changed = frozenset(_changed(node))
-        found.append(Statement(frozenset(made), frozenset(used), _words(node), changed, _calm(node)))
+        defines = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        said = Statement(frozenset(made), frozenset(used), _words(node), modules, changed, _calm(node), defines)
+        found.append(said)
     return found
 
 
-def with_any_name(statement: Statement) -> Statement:
-    """The statement where names may come from an `import *`: there `runstring` is what `testing.runstring` is here."""
-    return statement._replace(words=statement.words | _detours([*statement.used], _PARTS, private=False))
-
-
-def words(text: str) -> frozenset[str]:
-    """The names, attributes and imports in a source text, and its detours. Raises SyntaxError and its like."""
-    return _words(tree_of(text))
-
-
-def _words(tree: ast.AST) -> frozenset[str]:
-    found: set[str] = set()
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and not node.args and not node.keywords]
-    modes = {id(call.func) for call in calls}  # net.eval() is no detour
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name):
-                found |= {name} | _detours([name], _BUILT_IN)
-            case ast.Attribute(attr="eval") if id(node) in modes:
-                pass
-            case ast.Attribute(value=owner, attr=name):
-                own = isinstance(owner, ast.Name) and owner.id in ("self", "cls") and name not in _elsewhere()
-                found |= {name} | _detours([name], _PARTS, private=not own)
-            case ast.MatchClass(kwd_attrs=names, patterns=unnamed):  # case object(conv2d=f): reads an attribute
-                found |= set(names) | _detours(names, _PARTS)
-                if unnamed:  # case C(f): reads what a list of names says, and any text can be in that
-                    found.add(f"{DETOUR}case {ast.unparse(node.cls)}(x)")
-            case ast.Import(names=aliases):
-                for alias in aliases:
-                    found |= _imported(alias.name)
-            case ast.ImportFrom(module=module, names=aliases):
-                for alias in aliases:
-                    found |= _imported(".".join(filter(None, (module, alias.name.replace("*", "")))))
-    return frozenset(found)
+def _words(tree: ast.AST) -> dict[str, int]:
+    reader = _Reader()
+    reader.visit(tree)
+    return reader.words
 
 
 def names(text: str, file: str) -> tuple[set[str], set[str]]:
@@ -133,6 +98,117 @@ def names(text: str, file: str) -> tuple[set[str], set[str]]:
         # `global count; count += 1` is no reference.
         used |= {s.get_name() for s in table.get_symbols() if s.is_global() and (s.is_referenced() or s.is_assigned())}
     return made, used
+
+
+class _Reader(ast.NodeVisitor):
+    """Collects the words of a statement. A name that a function has for itself reaches nothing outside."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, int] = {}
+        self._scopes: list[dict[str, str]] = []  # names of the functions around: the path of what is imported, else ""
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self._chain(node, node.id, "")
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        parts: list[str] = []
+        owner: ast.expr = node
+        while isinstance(owner, ast.Attribute):
+            parts.insert(0, owner.attr)
+            owner = owner.value
+        for part in parts:
+            if part in _DETOURS:
+                self._word(DETOUR + part, node)
+        if isinstance(owner, ast.Name):
+            self._chain(node, owner.id, "".join(f".{part}" for part in parts))
+        else:
+            self.visit(owner)
+
+    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for path in _imported(node):
+            self._word(IMPORT + path, node)
+
+    visit_ImportFrom = visit_Import
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        around = [*node.decorator_list, node.args, *([node.returns] if node.returns else [])]
+        self._inside(around, node.body, _own_names(node))
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self._inside([node.args], [node.body], _own_names(node))
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._inside([*node.decorator_list, *node.bases, *node.keywords], node.body, _own_names(node))
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
+        self._inside([], [*ast.iter_child_nodes(node)], _own_names(node))
+
+    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
+
+    def _inside(self, around: list, body: list, own: dict[str, str]) -> None:
+        for node in around:
+            self.visit(node)
+        self._scopes.append(own)
+        for node in body:
+            self.visit(node)
+        self._scopes.pop()
+
+    def _chain(self, node: ast.AST, root: str, rest: str) -> None:
+        for scope in reversed(self._scopes):
+            if root in scope:
+                if scope[root]:
+                    self._word(IMPORT + scope[root] + rest, node)
+                return
+        self._word(root + rest, node)
+
+    def _word(self, word: str, node: ast.AST) -> None:
+        self.words.setdefault(word, getattr(node, "lineno", 0))
+
+
+def _own_names(node: ast.AST) -> dict[str, str]:
+    """The names that a function, a class or a comprehension has for itself: the path of what it imports, else ""."""
+    found: dict[str, str] = {}
+    outside: set[str] = set()
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        arguments = node.args
+        for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+            if each is not None:
+                found[each.arg] = ""
+    inner = [*ast.iter_child_nodes(node)]
+    while inner:
+        match part := inner.pop():
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                found.setdefault(name, "")
+                continue
+            case ast.Lambda():
+                continue
+            case ast.Import() | ast.ImportFrom():
+                found |= dict(_modules(part))
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                found.setdefault(name, "")
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                found.setdefault(name, "")
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                outside |= {*names}
+        inner += ast.iter_child_nodes(part)
+    return {name: path for name, path in found.items() if name not in outside}
+
+
+def _modules(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
+    """Each name that an import makes, and the path that it stands for."""
+    for alias, path in zip(node.names, _imported(node), strict=True):
+        if alias.asname is not None or isinstance(node, ast.ImportFrom):
+            yield alias.asname or alias.name, path
+        else:  # import numpy.fft makes numpy
+            yield (root := path.partition(".")[0]), root
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    for alias in node.names:
+        module = node.module if isinstance(node, ast.ImportFrom) else None
+        yield ".".join(filter(None, (module, alias.name.replace("*", ""))))
 
 
 class _Simpler(ast.NodeTransformer):
@@ -219,31 +295,3 @@ def _calm(node: ast.stmt) -> bool:
         case ast.Assign(targets=[ast.Name()]) | ast.AnnAssign(target=ast.Name()):
             return True
     return False
-
-
-@functools.cache
-def _elsewhere() -> frozenset[str]:
-    """Private names under which there are other modules or the course's own functions, so that no `self._os` is one."""
-    found = {"_convert_", "_evaluate", "_os", "_sys"}
-    for module in [*sys.modules.values()]:
-        for name, value in [*getattr(module, "__dict__", {}).items()]:
-            if not name.startswith("_") or name.startswith("__"):
-                continue
-            kind = type(value)  # not isinstance: it asks the value, and some of torch's answer with a warning
-            course = kind is types.FunctionType and str(value.__module__).startswith("cnn_course.")
-            if course or issubclass(kind, types.ModuleType):
-                found.add(name)
-    return frozenset(found)
-
-
-def _imported(path: str) -> set[str]:
-    parts = [part for part in path.split(".") if part]
-    return {*parts, IMPORT + ".".join(parts)} | _detours(parts[1:], _PARTS)
-
-
-def _detours(names: Sequence[str], known: frozenset[str], private: bool = True) -> set[str]:
-    """Names that lead to others: the known ones, those with two underscores, and private ones (np.lib._os)."""
-    hidden = {name for name in names if name.startswith("__") and name.endswith("__") and len(name) > 4} - _HARMLESS
-    if known is not _BUILT_IN:  # a student's own variable may be called _x
-        hidden |= {name for name in names if private and name.startswith("_") and name not in _HARMLESS}
-    return {DETOUR + name for name in hidden | {name for name in names if name in known}}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 import __future__
 
+import ast
+import asyncio
 import contextlib
+import inspect
 import io
 import linecache
 import socket
@@ -16,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from cnn_course.errors import WireError
-from cnn_course.grading.sandbox import source_text, wire
+from cnn_course.grading.sandbox import source_text, taken_away, wire
 
 _MOST_FRAMES = 5
 
@@ -62,10 +65,20 @@ def serve(channel: socket.socket) -> None:
 
 def _answer(request: dict, payloads: wire.Payloads, arrays: list, names: dict, modules: list) -> dict[str, Any]:
     if request["do"] == "read":  # asked before any code of the student's has run here
-        found = source_text.statements(request["source"], f"<{request['cell']}>", request["setup"])
-        return {"statements": [s and [*map(sorted, s[:-1]), s.calm] for s in found]}
+        digits = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(0)  # a number may be as long as the student likes
+        try:
+            found = source_text.statements(request["source"], f"<{request['cell']}>", request["setup"])
+        finally:
+            sys.set_int_max_str_digits(digits)
+        return {"statements": [s and _plain(s) for s in found]}
     if request["do"] == "setup":
         exec(compile(request["source"], source_text.SETUP, "exec", dont_inherit=True), names)
+        return {}
+    if request["do"] == "forbid":
+        if "torch" in sys.modules:  # afterwards nothing of the course can be imported
+            from cnn_course.grading.sandbox import module_questions  # noqa: F401
+        taken_away.take_away(names, request["table"])
         return {}
     if request["do"] == "define":
         return _defined(request, names)
@@ -87,6 +100,10 @@ def _answer(request: dict, payloads: wire.Payloads, arrays: list, names: dict, m
     return {"result": wire.pack(got, arrays, lambda value: _kept(value, modules)), "changed": changed}
 
 
+def _plain(said: source_text.Statement) -> list[Any]:
+    return [sorted(part) if isinstance(part, frozenset) else part for part in said]
+
+
 def _defined(request: dict, names: dict) -> dict[str, Any]:
     """Run some statements of a cell. As in Jupyter, one that fails ends the cell, and what it had defined stays.
 
@@ -97,11 +114,16 @@ def _defined(request: dict, names: dict) -> dict[str, Any]:
     linecache.cache[file] = (len(request["source"]), None, lines, file)
     tree = source_text.tree_of(request["source"], file)
     tree.body = [tree.body[number] for number in request["statements"]]
-    later = __future__.annotations.compiler_flag if names.get("annotations") is __future__.annotations else 0
-    code = compile(tree, file, "exec", flags=later, dont_inherit=True)
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # as in Jupyter
+    if names.get("annotations") is __future__.annotations:
+        flags |= __future__.annotations.compiler_flag
+    code = compile(tree, file, "exec", flags=flags, dont_inherit=True)
     failed = {}
     try:
-        exec(code, names)
+        if code.co_flags & inspect.CO_COROUTINE:
+            asyncio.run(eval(code, names))
+        else:
+            exec(code, names)
     except BaseException as error:  # also SystemExit and KeyboardInterrupt: the process goes on
         failed = {"error": _described(error)}
     return failed | {"functions": [name for name in request["names"] if callable(names.get(name))]}

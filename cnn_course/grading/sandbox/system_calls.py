@@ -38,6 +38,7 @@ REFUSED = {
     "shmget": (29, 194),
     "syslog": (103, 116),
 }
+PROGRAMS = {"execve": (59, 221), "execveat": (322, 281)}
 _CLONE, _CLONE3, _SOCKET = (56, 220), (435, 435), (41, 198)  # these are looked into
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}  # what the kernel calls it, the column above
 _NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW... flag
@@ -45,12 +46,12 @@ _SOCKETS = (1, 2, 10, 16)  # Unix, IP, IPv6, netlink
 _SECCOMP = 22  # of prctl
 
 
-def refuse_system_calls() -> None:
+def refuse_system_calls(*, programs: bool) -> None:
     """Let calls fail (seccomp) with which a process makes namespaces or mounts, traces others, or loads kernel code.
 
     So do those that hide memory from who counts it, and sockets of kinds that no network namespace holds back (those
-    between a virtual machine and its host, for one). On machines other than x86-64 and ARM64 nothing is refused: the
-    namespaces and the missing capabilities remain.
+    between a virtual machine and its host, for one). programs: also those that start another program. On machines
+    other than x86-64 and ARM64 nothing is refused: the namespaces and the missing capabilities remain.
     """
     machine = platform.machine()
     if machine not in _MACHINES:
@@ -59,10 +60,11 @@ def refuse_system_calls() -> None:
     clone, clone3, socket = (numbers[column] for numbers in (_CLONE, _CLONE3, _SOCKET))
     load, equal, mask, answer = 0x20, 0x15, 0x45, 0x06  # BPF: load a word, jump if equal, jump if any bit, return
     allow, refuse, unknown = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
+    refused = [*REFUSED.values(), *(PROGRAMS.values() if programs else ())]
     program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (answer, 0, 0, 0x80000000), (load, 0, 0, 0)]
     if machine == "x86_64":  # x32 calls carry this bit
         program += [(0x35, 0, 1, 0x40000000), (answer, 0, 0, refuse)]
-    program += [part for call in REFUSED.values() for part in ((equal, 0, 1, call[column]), (answer, 0, 0, refuse))]
+    program += [part for call in refused for part in ((equal, 0, 1, call[column]), (answer, 0, 0, refuse))]
     program += [(equal, 0, 1, clone3), (answer, 0, 0, unknown)]  # glibc then uses clone, whose flags can be read
     program += [(equal, 0, 3, clone), (load, 0, 0, 16), (mask, 0, 1, _NEW_NAMESPACES), (answer, 0, 0, refuse)]
     program += [(equal, 0, len(_SOCKETS) + 2, socket), (load, 0, 0, 16)]

@@ -9,6 +9,7 @@ objects, eight terabytes that are one number broadcast) is sent as its kind, so 
 from __future__ import annotations
 
 import builtins
+import functools
 import json
 import math
 import re
@@ -163,7 +164,7 @@ def unpack(value: Any, payloads: Payloads, module: Any = None, depth: int = 0) -
             return {clean(key): unpack(item, payloads, module, depth + 1) for key, item in items}
         case {"kind": str(name), **rest} if not rest:
             # A value of a class of that name: enough to say "got a function".
-            return type(re.sub(r"\W", "_", name)[:40] or "object", (), {})()
+            return _kind(re.sub(r"\W", "_", name)[:40] or "object")()
         case {"module": int(number), **rest} if not rest and module is not None and 0 <= number < 1 << 31:
             return module(number)
         case {"array": list(shape), "dtype": str(dtype), **rest}:
@@ -180,6 +181,11 @@ def unpack(value: Any, payloads: Payloads, module: Any = None, depth: int = 0) -
             except (TypeError, ValueError) as error:
                 raise WireError("not a tensor") from error
     raise WireError("not a packed value")
+
+
+@functools.lru_cache(1000)
+def _kind(name: str) -> type:
+    return type(name, (), {})
 
 
 def _unpack_array(shape: list, dtype: str, rest: dict, payloads: Payloads) -> np.ndarray:
