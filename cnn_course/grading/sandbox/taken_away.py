@@ -121,9 +121,7 @@ def _lock(folders: Iterable[str]) -> None:
             finally:
                 busy = False
             if f"{path}/".startswith(places):
-                raise PermissionError(
-                    _SAID.format(path)
-                )  # who reads source lines for a message takes that for an answer
+                raise PermissionError(_SAID.format(path))  # which `linecache` takes for a file without lines
 
     sys.addaudithook(hook)
 
