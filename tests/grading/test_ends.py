@@ -50,6 +50,15 @@ def test_memory_of_all_processes_together_is_bounded():
         assert grade(host, {}).points == FULL_MARKS
 
 
+def test_the_memory_of_a_submission_is_shared_among_its_processes():
+    """Where rules let one function use more than another, each has a process."""
+    hold = function("a = np.ones(20 << 20)\ntime.sleep(1)\nraise RuntimeError('tried')", "import time")
+    with Host(imports_of(MASTER), memory_bytes=300 << 20) as host:
+        assert "tried" in said(grade(host, hold, rules=False))
+        assert "ProcessEnded" in said(result := grade(host, hold)) or "MemoryError" in said(result)
+        assert grade(host, {}).points == FULL_MARKS
+
+
 def test_memory_that_is_shared_after_a_fork_counts_once():
     """Fifteen processes that touch nothing hold no more than one."""
     with Host(imports_of(MASTER), memory_bytes=200 << 20) as host:

@@ -225,6 +225,10 @@ ELSEWHERE = {  # cells of one's own, and what the answer multiplies its values b
         "assert sys.maxsize > 1 and threading.Lock()",
         "one.one",
     ),
+    "a figure": (
+        "import matplotlib.pyplot as plt\nplt.imshow(np.eye(3))\nplt.savefig('/tmp/figure.png')\nplt.show()\none = 1",
+        "one",
+    ),
     "a named tuple": (
         "from collections import namedtuple\nOne = namedtuple('One', 'one')",
         "One(2)._replace(one=1).one",

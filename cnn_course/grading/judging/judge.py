@@ -125,7 +125,7 @@ def grade(
     functions = functions_of(master)
     student = Student(host, setup_of(master), submission.code([*functions]), functions, seconds)
     names: dict[str, object] = {"__name__": "__main__"}
-    grades = []
+    grades, lost = [], False
     try:
         with run_state.fresh(seed), _quiet():
             for cell in master.cells:
@@ -145,13 +145,13 @@ def grade(
                         names.pop(known, None)
                     names.update(student.stubs())
                     grades.append(_run(cell, names, student, functions))
+                    lost = lost or bool(grades[-1].message)  # else there is nothing to explain
                     if student.lost is not None:
                         raise student.lost
                 elif is_graded(cell):
                     grades.append(_for_a_person(cell, submission))
     finally:
         student.stop()
-    lost = any(cell.message for cell in grades)  # else there is nothing to explain
     notes = [plain(f"{cell} {problem}.") for cell, problem in student.problems.items() if lost]
     return Grade(grades, submission.notes + notes, time.monotonic() - start)
 

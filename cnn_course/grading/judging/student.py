@@ -57,6 +57,7 @@ class Student:
         self._said: dict[Place, Statement] = {}  # in the notebook's order
         self._makers: dict[str, list[Place]] = {}  # of each name
         self._problems: dict[str, list[str]] = {}  # function: what the rules forbid of all that it uses
+        self.shares = 1  # how many children there may be at the same time
         self._apart = False  # whether each place has a child of its own
         self._place = ""  # the cell whose end the processes below stand at; "" for the end of the notebook
         self._spare: list[_Process] = []  # has read, and run nothing
@@ -67,6 +68,7 @@ class Student:
     @undisturbed()
     def start(self) -> None:
         """Read every cell, and run each once. Raises TimeoutError if no time is left, SandboxError without a child."""
+        self.shares = len({tuple(rules.table_for(function).items()) for function in self.functions}) or 1
         self._spare = [reader := _Process(self)]
         for cell, source in self.cells.items():
             for number, statement in enumerate(self._read(reader, cell, source)):
@@ -260,7 +262,7 @@ class _Process:
         if self._channel is not None:
             return
         try:
-            self.pid, self._channel = self.student.host.fork()
+            self.pid, self._channel = self.student.host.fork(self.student.shares)
             answer, _ = self.exchange({"do": "setup", "source": self.student.setup}, [])
             if "error" in answer:
                 raise SandboxError(f"the lab's first cell {_stopped(answer)}")

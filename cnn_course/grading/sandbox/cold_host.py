@@ -44,11 +44,11 @@ class ColdHost:
         self._hosts: dict[int, Host] = {}
         self._numbers = itertools.count(1)
 
-    def fork(self) -> tuple[int, socket.socket]:
-        """A fresh child: a number for `kill`, and the socket on which it serves."""
+    def fork(self, shares: int = 1) -> tuple[int, socket.socket]:
+        """A fresh child: a number for `kill`, and the socket on which it serves. shares: as for `Host.fork`."""
         host = Host(self._imports, self._setup, mode="alone", **self._limits)
         try:
-            _, channel = host.fork()
+            _, channel = host.fork(shares)
         except BaseException:
             host.close()
             raise

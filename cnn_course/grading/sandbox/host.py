@@ -9,8 +9,9 @@ after the other never meet. The warm process itself runs no code of students.
 MODE: "nested", as above; "alone", in a sandbox for one child, which needs no namespaces of its own; "open", where every
 submission is trusted and nothing is isolated.
 
-On the control socket the trusted side asks with a letter, a number that is repeated in the answer, and a pid: F with a
-socket forks a child that serves on it (answer: its pid, 0 if there is none), K ends that child and all that it started.
+On the control socket the trusted side asks with a letter, a number that is repeated in the answer, and another number:
+F with a socket forks a child that serves on it (answer: its pid, 0 if there is none) and may hold the memory divided by
+that number; K ends the child with that pid and all that it started.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def main(arguments: list[str]) -> int:
             return 0
         letter, number, served = REQUEST.unpack(request)
         if letter == b"F":
-            served = _fork(control, fds[0], cpu_seconds, memory, mode, children)
+            served = _fork(control, fds[0], cpu_seconds, memory // max(served, 1), mode, children)
             os.close(fds[0])
         elif served in children:
             _kill(served)

@@ -18,6 +18,7 @@ from typing import Any
 COURSE = "cnn_course"
 # Serve the answer, or do what is done here.
 _OWN = tuple(f"cnn_course.grading.sandbox.{name}" for name in ("student_side", "module_questions", "taken_away"))
+_BESIDE = frozenset(["PIL"])  # without it no matplotlib can be imported: only the text of an answer is looked at for it
 _MAY_HOLD = ("__main__", "numpy", "matplotlib", COURSE)  # modules with functions of NumPy in their own names
 _DISPATCHER = "_ArrayFunctionDispatcher"  # what NumPy wraps its functions in
 _SAID = "the rules of this lab do not allow {}"
@@ -57,14 +58,14 @@ def take_away(names: dict[str, Any], table: dict[str, bool]) -> None:
     """
     _detach(names)
     forbidden = {path for path, verdict in table.items() if verdict and path.partition(".")[0] not in (COURSE, *names)}
-    modules = {path for path in forbidden if "." not in path or path in sys.modules}
+    modules = {path for path in forbidden if "." not in path or path in sys.modules} - _BESIDE
     if is_forbidden(COURSE, table):
         kept = _needed(_allowed(names, table))
         for function in _functions(_loaded(COURSE)):
             if function not in kept:
                 _kill(function, f"{function.__module__}.{function.__qualname__}")
         modules -= _used_libraries(kept, modules)
-    _replace({path: value for path in forbidden - modules for path, value in _found(path)})
+    _replace({path: value for path in forbidden - modules - _BESIDE for path, value in _found(path)})
     places = [place for path in (COURSE, *modules) for place in _places_of(path)]
     _unlink(modules)
     sys.meta_path.insert(0, _Refusing(frozenset(modules)))
@@ -120,7 +121,7 @@ def _lock(folders: Iterable[str]) -> None:
                 pass
             finally:
                 busy = False
-            if f"{path}/".startswith(places):
+            if f"{path}/".startswith(places) and (event == "import" or path.endswith((".py", ".pyc", ".so"))):
                 raise PermissionError(_SAID.format(path))  # which `linecache` takes for a file without lines
 
     sys.addaudithook(hook)

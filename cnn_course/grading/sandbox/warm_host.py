@@ -66,11 +66,14 @@ class Host:
             said = errors.strip().splitlines() or ["no reason given"]
             raise SandboxError(f"the process for students' code does not start: {said[-1]}")
 
-    def fork(self) -> tuple[int, socket.socket]:
-        """A fresh child: its pid in the sandbox, and the socket on which it serves."""
+    def fork(self, shares: int = 1) -> tuple[int, socket.socket]:
+        """A fresh child: its pid in the sandbox, and the socket on which it serves.
+
+        shares: how many children one submission may have, among which its memory is shared.
+        """
         ours, theirs = socket.socketpair()
         try:
-            pid = self._asked(b"F", 0, [theirs.fileno()])
+            pid = self._asked(b"F", shares, [theirs.fileno()])
         except SandboxError:
             ours.close()
             raise
