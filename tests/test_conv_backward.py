@@ -26,6 +26,7 @@ def test_a_pixel_that_no_window_covers_gets_no_gradient():
     np.testing.assert_array_equal(dx, [[[1, 1, 0, 1, 1, 0]]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("axes", "cases"), [(1, 400), (2, 400), (3, 300)])
 def test_forward_and_backward_against_torch(agreement, axes, cases):
     @given(convolutions(axes))

@@ -91,12 +91,14 @@ def check(version, layer):
     np.testing.assert_allclose(output, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @given(layers())
 @settings(drawn, max_examples=400)
 def test_conv2d_against_torch(layer):
     check(conv2d, layer)
 
 
+@pytest.mark.slow
 @given(layers())
 @settings(drawn, max_examples=200)
 def test_conv2d_windows_against_torch(layer):

@@ -50,6 +50,7 @@ def test_winograd_tiles(tile):
 # 2. PyTorch as the reference
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [by_columns, by_fft])
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_methods_against_torch(agreement, axes, method):
@@ -70,6 +71,7 @@ def test_methods_against_torch(agreement, axes, method):
     compare()
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 5), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(3, 19), st.integers(3, 19),
     st.integers(0, 2), st.sampled_from([1, 30_000, 1 << 20]), st.sampled_from([2, 4]),

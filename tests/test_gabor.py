@@ -55,6 +55,7 @@ def test_slopes_are_those_of_finite_differences():
     np.testing.assert_allclose(gabor._slopes(p, target, low, high), np.stack(moved, axis=1), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_gabors_are_fitted_better_than_their_controls():
     filters = np.stack([gabor.wave((7, 7), a_gabor(RNG)) for _ in range(12)])
     controls = gabor.controls(filters)

@@ -73,6 +73,7 @@ def test_224_pixels_without_padding_do_not_fit_the_paper():
         table(alexnet_paper, 224)
 
 
+@pytest.mark.slow
 def test_logits_and_state_dict_are_torchvisions(agreement):
     torch.manual_seed(0)
     theirs = torchvision.models.alexnet().eval()

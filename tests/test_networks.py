@@ -232,6 +232,7 @@ def test_only_questions_are_answered(remote):
     assert networks.QUESTIONS.keys() == {"shapes", "load", "state", "forward", "gradients"}
 
 
+@pytest.mark.slow
 def test_a_network_is_never_sent_itself():
     assert wire.pack(nn.Linear(1, 1), []) == {"kind": "Linear"}
     assert wire.pack(nn.Linear(1, 1), [], lambda value: 4) == {"module": 4}

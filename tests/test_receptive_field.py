@@ -33,6 +33,7 @@ def test_the_module_is_left_as_it_is():
     assert all(p.grad is None for p in net.parameters())
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(drawn_stacks.maps(size=(14, 40)))
 def test_drawn_stacks_against_the_recurrence(drawn):

@@ -102,6 +102,7 @@ def test_rows_by_number_and_by_name():
         table["pool"]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(drawn_stacks.networks())
 def test_against_torch(drawn):

@@ -19,6 +19,7 @@ DRAW = {"glyphs": glyphs, "shapes": shapes}
 both = pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "digest"),
     [
@@ -171,6 +172,7 @@ def test_nothing_is_printed_while_fonts_are_read():
     assert (done.stdout, done.stderr) == ("", "")
 
 
+@pytest.mark.slow
 @both
 def test_an_image_costs_less_than_ten_rotations(draw):
     """Of SciPy, for one channel. Both are times of the processor, so others on the machine do not count."""

@@ -72,6 +72,7 @@ def test_batch_norm_has_parameters_and_rows_have_names():
     assert trace.table(published("googlenet"), (3, 224, 224))["inception3a.cat"].shape == (256, 28, 28)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(drawn_stacks.networks())
 def test_against_stacks(drawn):

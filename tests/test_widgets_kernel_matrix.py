@@ -31,6 +31,7 @@ def test_bundle_holds_picture_text_and_live_view(make):
     assert 500 <= width <= 900 and height <= 600 and len(data["image/png"]) < 60_000
 
 
+@pytest.mark.slow
 @pytest.mark.drawn
 def test_static_part_is_the_same_on_every_run(make):
     (first, _), (second, _) = make()._repr_mimebundle_(), make()._repr_mimebundle_()

@@ -44,6 +44,7 @@ def test_every_unit_has_its_images_and_its_boxes(images):
     assert np.abs(tiles(view.sprites[0])[3] - made).max() <= 1
 
 
+@pytest.mark.slow
 def test_bundle_is_a_picture_with_words_and_the_same_on_every_run(images, monkeypatch):
     (first, meta), (second, _) = (browser(images)[1]._repr_mimebundle_() for _ in range(2))
     assert first.pop(WIDGET_VIEW) != second.pop(WIDGET_VIEW) and first == second
