@@ -7,6 +7,7 @@ answer is graded, what is forbidden has been taken away before its first line ru
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import types
@@ -68,8 +69,8 @@ def check_source(description: str, function: Callable) -> None:
     problems = getattr(function, "source_problems", None)
     if problems is None:
         try:
-            source, first = inspect.getsource(function), inspect.getsourcelines(function)[1]
-            said = [("", each) for each in statements(source, "<answer>") if each is not None]
+            lines, first = inspect.getsourcelines(function)
+            said = [("", each) for each in _said_in("".join(lines))]
         except (OSError, TypeError, SyntaxError, ValueError, RecursionError, MemoryError):
             return
         names = getattr(function, "__globals__", {})
@@ -79,6 +80,11 @@ def check_source(description: str, function: Callable) -> None:
             f"{description}: the rules of this lab do not allow {', '.join(problems[:5])}. Write the computation "
             "yourself; what is allowed stands under Rules, in the second cell of the notebook."
         )
+
+
+@functools.lru_cache(100)  # each check of a function asks again
+def _said_in(source: str) -> list[Statement]:
+    return [each for each in statements(source, "<answer>") if each is not None]
 
 
 def broken(
