@@ -256,12 +256,12 @@ ATTACKS = [
     hidden("matplotlib's correlation", _rows("plt.xcorr(x[i + k], x[i + k])[1]"), "import matplotlib.pyplot as plt"),
     hidden(
         "a text that NumPy reads as a program",
-        f"import numpy as n\nreturn n.load('/tmp/cnn-attack', allow_pickle=True){SLID.removeprefix('slide')}",
+        f"import numpy as n\nreturn n.load('cnn-attack', allow_pickle=True){SLID.removeprefix('slide')}",
         """
         text = b"ccnn_course.convolution\\ncon" b"v2d\\n."
         head = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(117) + b"\\n"
         data = b"\\x93NUMPY\\x01\\x00\\x76\\x00" + head + text
-        np.frombuffer(data, np.uint8).tofile("/tmp/cnn-attack")
+        np.frombuffer(data, np.uint8).tofile("cnn-attack")
         """,
     ),
     hidden(

@@ -226,7 +226,7 @@ ELSEWHERE = {  # cells of one's own, and what the answer multiplies its values b
         "one.one",
     ),
     "a figure": (
-        "import matplotlib.pyplot as plt\nplt.imshow(np.eye(3))\nplt.savefig('/tmp/figure.png')\nplt.show()\none = 1",
+        "import matplotlib.pyplot as plt\nplt.imshow(np.eye(3))\nplt.savefig('figure.png')\nplt.show()\none = 1",
         "one",
     ),
     "a named tuple": (
