@@ -65,12 +65,25 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         if torch.empty(0, device=device).is_meta:
             raise RuntimeError("it has no values, only shapes.")
     except Exception as error:  # torch knows a dozen devices; each is missing in its own way
-        why = str(error).partition("\n")[0]
         raise ValueError(
-            f"cannot use the device {brief(name)}: {why} "
-            'The name must be "auto", "cpu", "cuda" (an NVIDIA GPU), "cuda:1" or "mps" (an Apple GPU).'
+            f"cannot use the device {brief(name)}: {_why_no_device(error)}. Choose one that is here: "
+            f'{", ".join(_devices())} (elsewhere also "cuda" or "cuda:1", an NVIDIA GPU, and "mps", an Apple GPU).'
         ) from error
     return device
+
+
+def _why_no_device(error: Exception) -> str:
+    """In a few words: torch's own may name each device that it was ever built for."""
+    why = str(error).partition("\n")[0].partition(". ")[0].rstrip(".:")
+    if not why or "backend" in why or "Expected one of" in why:
+        return "it is not on this machine, or PyTorch does not know it"
+    return why
+
+
+def _devices() -> list[str]:
+    """The names of the devices that can be chosen on this machine."""
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["auto", "cpu", *(["cuda", *gpus] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
 def fit(
@@ -121,7 +134,7 @@ def fit(
         if group.rank == 0 and (state is None or len(state["history"]) < config.epochs):
             resume.save(file, run, model, optimizer, order, history, None, trial=True)
         if state is not None:
-            best = resume.restore(state, model, optimizer, order, history)
+            best = resume.restore(state, file, model, optimizer, order, history)
             say(f"going on from {file}: {len(history.epochs)} of {config.epochs} epochs are done", flush=True)
     if config.channels_last or (config.channels_last is None and device.type in ("cpu", "cuda")):
         # The weights of a convolution decide how its maps lie in memory; this way round the CPU is faster.
@@ -257,15 +270,21 @@ def _one_epoch(
     # Looked at once per epoch: to read each loss in its step would make a GPU wait.
     bad = (~torch.isfinite(losses)).nonzero()
     if len(bad):
-        raise TrainingError(_diverged(f"epoch {epoch}, step {int(bad[0]) + 1} of {len(batches)}"))
+        raise TrainingError(_diverged(f"epoch {epoch}, step {int(bad[0]) + 1} of {len(batches)}", config))
     return float(losses.sum()) / len(images), float(correct) / len(images)
 
 
-def _diverged(where: str) -> str:
+def _diverged(where: str, config: TrainConfig) -> str:
+    what = f"a smaller lr than {config.lr:g}, a tenth for example"
+    if config.lr * config.weight_decay >= 2:  # each step multiplies the weights by 1 - lr * weight_decay
+        most = 1 / config.lr
+        what = (
+            f"a smaller weight_decay than {config.weight_decay:g}: with lr {config.lr:g} the decay alone makes the "
+            f"weights grow, and above {most:.3g} it is too large for any network"
+        )
     return (
-        f"the loss is no longer a finite number ({where}). "
-        "Make a new model and train it with a smaller lr, a tenth for example; if that does not help, look for "
-        "NaN or infinity in the model's first weights or for a division by zero in its layers."
+        f"the loss is no longer a finite number ({where}). Make a new model and train it with {what}; if that does not "
+        "help, look for NaN or infinity in the model's first weights or for a division by zero in its layers."
     )
 
 
@@ -305,7 +324,7 @@ def _explained(config: TrainConfig, epoch: int) -> Iterator[None]:
     try:
         yield
     except NotFinite as error:
-        raise TrainingError(_diverged(f"of the validation images after epoch {epoch}")) from error
+        raise TrainingError(_diverged(f"of the validation images after epoch {epoch}", config)) from error
     except (RuntimeError, ValueError) as error:
         line = str(error).partition("\n")[0]
         if "more than 1 value per channel" in line:

@@ -232,5 +232,5 @@ def test_write_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_reading_what_cannot_be_read(tmp_path):
-    with pytest.raises(DatasetError, match="Cannot read .*nothing: No such file"):
+    with pytest.raises(DatasetError, match="Cannot read .*nothing: there is no such file"):
         download.sha256_of(tmp_path / "nothing")

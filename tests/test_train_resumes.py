@@ -90,7 +90,7 @@ def test_a_finished_run_needs_no_folder_to_write_to(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
     again, history = trained(CPU, seed=3, checkpoint=path)
     assert len(history.epochs) == 3 and torch.equal(again[1].weight, model[1].weight)
-    with pytest.raises(CheckpointError, match="cannot be written: Permission denied"):
+    with pytest.raises(CheckpointError, match="cannot be written: permission denied"):
         trained(CPU, checkpoint=tmp_path / "other")
 
 
@@ -103,3 +103,120 @@ def test_a_constant_rate_lets_a_finished_run_grow(tmp_path):
     assert len(history.epochs) == 5 and torch.equal(model[1].weight, whole[1].weight)
     with pytest.raises(CheckpointError, match="it has 5 epochs and now there are to be 3"):
         trained(CPU, checkpoint=path)
+
+
+def put(*keys_and_value):
+    """A change of a state: the value at the end of the keys."""
+    *keys, last, value = keys_and_value
+
+    def change(state):
+        for key in keys:
+            state = state[key]
+        state[last] = value(state[last]) if callable(value) else value
+
+    return change
+
+
+def without(*keys):
+    """A change of a state: the last of the keys is taken away."""
+    *keys, last = keys
+
+    def change(state):
+        for key in keys:
+            state = state[key]
+        del state[last]
+
+    return change
+
+
+STATE, GROUP = ("optimizer", "state"), ("optimizer", "param_groups", 0)
+DAMAGED = {
+    "a row that is none": (put("history", 0, {}), "history, row 1: it must have the columns"),
+    "an epoch before the first": (put("history", 0, "epoch", -7), "history, row 1: its epoch must be 1, not -7"),
+    "an epoch beyond": (put("history", 0, "epoch", 5), "its epoch must be 1, not 5"),
+    "a loss that is none": (put("history", 0, "train_loss", float("nan")), "train_loss must be from 0 to inf, not nan"),
+    "a share above 1": (put("history", 0, "train_accuracy", 1.5), "train_accuracy must be from 0 to 1, not 1.5"),
+    "no validation": (
+        put("history", 0, "val_loss", None),
+        "val_loss is there where there is validation data, got None",
+    ),
+    "a rate in words": (put("history", 0, "lr", "x"), "lr must be a number, not 'x'"),
+    "no weights": (put("model", 5), "model: it must be weights by name, not 5"),
+    "weights that are missing": (without("model", "1.weight"), "model: '1.weight' is missing"),
+    "weights too many": (put("model", lambda model: {**model, "x": 1}), "model: 'x' is too much"),
+    "NaN": (put("model", "1.weight", lambda w: w * float("nan")), "model: 1.weight holds NaN or infinity"),
+    "infinity": (put("model", "1.weight", lambda w: w / 0), "model: 1.weight holds NaN or infinity"),
+    "integers": (
+        put("model", "1.weight", lambda w: w.long()),
+        "1.weight must have shape .*float32, not .* torch.int64",
+    ),
+    "complex": (put("model", "1.weight", lambda w: w.cfloat()), "1.weight must have .* not .* torch.complex64"),
+    "another shape": (put("model", "1.weight", lambda w: w[1:]), "1.weight must have shape"),
+    "a number": (put("model", "1.weight", 7), "1.weight must have shape .*, not 7"),
+    "a best epoch without weights": (put("best", {}), "best: '1.bias' is missing"),
+    "no best epoch": (put("best", None), "best: there are weights of the best epoch where there is patience"),
+    "no optimizer": (put("optimizer", None), "optimizer: it must have a state, not None"),
+    "no groups": (put("optimizer", "param_groups", []), "optimizer: it must have one group of settings"),
+    "no betas": (without(*GROUP, "betas"), "optimizer: betas must be .*, not 'missing'"),
+    "betas in words": (put(*GROUP, "betas", "x"), "optimizer: betas must be .*, not 'x'"),
+    "no rate": (put(*GROUP, "lr", None), "optimizer: lr must be 0.03, as in the history, not None"),
+    "nothing remembered": (put(*STATE, {}), "optimizer: its state is empty after 1 epochs"),
+    "nothing of one": (put(*STATE, 0, {}), "optimizer: parameter 0 must have exp_avg, exp_avg_sq, step"),
+    "a parameter that is none": (put(*STATE, lambda state: {**state, 99: {}}), "optimizer: there is no parameter 99"),
+    "a step in words": (put(*STATE, 0, "step", "x"), "parameter 0: step must be a number of steps, not 'x'"),
+    "a mean of another shape": (put(*STATE, 0, "exp_avg", torch.zeros(3)), "parameter 0: exp_avg must have shape"),
+    "a mean of NaN": (put(*STATE, 0, "exp_avg", lambda m: m * float("nan")), "exp_avg holds NaN or infinity"),
+    "squares below 0": (put(*STATE, 0, "exp_avg_sq", lambda m: m - 1), "parameter 0: exp_avg_sq is a mean of squares"),
+    "no order": (put("order", None), "order: it must be the state of a generator"),
+    "an order of zeros": (put("order", torch.zeros_like), "order: it must be the state of a generator"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A checkpoint after the first of three epochs."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    trained(PATIENT, val=stripes(10, seed=1), checkpoint=path, on_epoch=Stop(1))
+    return path
+
+
+PATIENT = dataclasses.replace(CPU, lr=0.03, patience=3)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_what_in_a_checkpoint_does_not_fit(name, whole, tmp_path):
+    """Said before the first step, with the file, what to do, and the model as it was."""
+    change, message = DAMAGED[name]
+    path, state = tmp_path / "run", checkpoint.load(whole)
+    change(state)
+    checkpoint.save(path, state)
+    written, rows = path.read_bytes(), []
+    model = trained(dataclasses.replace(PATIENT, epochs=1), val=stripes(10, seed=1))[0]
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=message) as caught:
+        trained(PATIENT, val=stripes(10, seed=1), checkpoint=path, on_epoch=rows.append)
+    assert str(path) in str(caught.value) and "put a good copy in its place, or name another file" in str(caught.value)
+    with pytest.raises(CheckpointError):
+        fit(model, stripes(100), PATIENT, val=stripes(10, seed=1), checkpoint=path)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert path.read_bytes() == written and rows == []
+
+
+def test_sgd_without_its_momentum(tmp_path):
+    path, recipe = tmp_path / "run", dataclasses.replace(CPU, optimizer="sgd")
+    trained(recipe, checkpoint=path, on_epoch=Stop(1))
+    state = checkpoint.load(path)
+    state["optimizer"]["state"][0]["momentum_buffer"] = None
+    checkpoint.save(path, state)
+    with pytest.raises(CheckpointError, match="parameter 0: momentum_buffer must have shape"):
+        trained(recipe, checkpoint=path)
+
+
+def test_a_frozen_parameter_and_sgd_without_momentum_leave_nothing_to_remember(tmp_path):
+    for optimizer in ("adamw", "sgd"):
+        recipe = dataclasses.replace(CPU, optimizer=optimizer, momentum=0.0)
+        model = trained(recipe)[0]
+        model[1].weight.requires_grad_(False)
+        path = tmp_path / optimizer
+        fit(model, stripes(100), recipe, checkpoint=path, on_epoch=Stop(1), verbose=False)
+        assert len(fit(model, stripes(100), recipe, checkpoint=path, verbose=False).epochs) == 3

@@ -77,7 +77,16 @@ def _command(argv: list[str] | None) -> int:
     if not hasattr(args, "call"):
         parser.print_help()
         return 2
+    _check_current_folder()
     return args.call(args)
+
+
+def _check_current_folder() -> None:
+    """Raises UsageError where the current folder was deleted: libraries that are loaded there end the process."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UsageError("the current folder is gone (deleted or moved away): change into one that is there") from error
 
 
 def _flush() -> None:

@@ -90,6 +90,10 @@ def grade(args: argparse.Namespace) -> int:
     print(f"{lab.name}: {outcome.graded} graded, {outcome.unchanged} unchanged, {len(outcome.failed)} failed")
     for student, why in sorted(outcome.failed.items()):
         print(f"    {student}: not graded: {why}")
+    if outcome.entered:
+        print(
+            f"    the gradebook had other points than the tests gave, and has those again: {', '.join(outcome.entered)}"
+        )
     if args.report:
         print(f"report: {write_report(Results(lab))}")
     if args.export is not None:
@@ -103,8 +107,13 @@ def _check_export(file: Path) -> None:
     """Before a class is graded, which takes minutes: can its points be written there?"""
     if os.path.isdir(file):
         raise UsageError(f"--export names the file to write, and {file} is a folder: {file / 'points.csv'}, say")
-    if os.path.lexists(file) and not os.path.islink(file) and not os.path.isfile(file):
+    leads = [os.path.abspath(file), os.readlink(file) if os.path.islink(file) else ""]
+    if any(place.startswith(("/dev/", "/proc/")) for place in leads) or (
+        os.path.exists(file) and not os.path.isfile(file)
+    ):
         raise UsageError(f"--export names the file to write, and {file} is a pipe or a device")
+    if os.path.islink(file) and not os.path.exists(file):
+        raise UsageError(f"--export names the file to write, and {file} is a link that leads nowhere: remove it")
     if len(os.fsencode(file.name)) > MOST_NAME:
         raise UsageError(f"--export {file.name[:60]}… is too long: a file's name may have {MOST_NAME} bytes")
     try:

@@ -35,6 +35,10 @@ def read_notebook(path: Path) -> NotebookNode:
         nbformat.validate(notebook)
     except Exception as error:  # missing keys, wrong kinds: all mean the same to the reader
         raise ValueError(f"it does not follow the format ({_first_line(error)})") from error
+    try:
+        nbformat.writes(notebook).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"it holds half a character ({error.object[error.start]!r}), which no file takes") from error
     return notebook
 
 

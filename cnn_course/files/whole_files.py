@@ -63,6 +63,12 @@ def written_beside(path: Path, data: bytes) -> Iterator[str]:
 
 def read_file(path: Path) -> bytes:
     """What is in a file. Raises OSError, also for a folder and for a pipe, from which one would read for ever."""
-    if path.exists() and not path.is_file():
-        raise OSError("it is no file")
+    check_is_file(path)
     return path.read_bytes()
+
+
+def check_is_file(path: Path) -> None:
+    """Raise OSError where there is something at `path` that is no file: a folder, a pipe, a device."""
+    if path.exists() and not path.is_file():
+        kind = errno.EISDIR if path.is_dir() else errno.ENXIO
+        raise OSError(kind, os.strerror(kind), str(path))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import nbformat
 from cnn_course.errors import GradeError
 from cnn_course.files import notebook_files, system_errors
 
+_MOST_POINTS = 1_000_000
 _RESTORE = "Get the file back with git restore, or mend it"
 TEXT_STUB = "Write your answer here."  # what a released lab has in place of an answer in words
 
@@ -106,9 +106,9 @@ def _fault_of(cell: nbformat.NotebookNode) -> str:
         return "has no grade_id"
     points = own.get("points")
     if is_graded(cell) and not (
-        isinstance(points, int | float) and not isinstance(points, bool) and math.isfinite(points) and points >= 0
+        isinstance(points, int | float) and not isinstance(points, bool) and 0 <= points <= _MOST_POINTS
     ):
-        return f"({name}) must have points, a number of 0 or more, not {points!r}"
+        return f"({name}) must have points, a number from 0 to {_MOST_POINTS:,}, not {repr(points)[:40]}"
     if cell.cell_type == "code":
         try:
             ast.parse(cell.source)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cnn_course.errors import CheckFailed
 from cnn_course.grading import run_state
@@ -27,6 +28,7 @@ SLIDING = (
     *("numpy.convolve", "numpy.correlate", "numpy.polymul", "numpy.poly1d", "numpy.polynomial", "numpy.fft"),
     *("numpy._core.multiarray.correlate", "numpy._core.multiarray.correlate2"),
 )
+_MOST_PATHS = 20  # that one name may be imported from; more would cost time, and hide nothing: all is taken away
 _BUILT_IN = frozenset("__builtins__ __import__ breakpoint compile eval exec open".split())
 _DETOURS = frozenset(
     "builtins code codeop ctypes gc importlib inspect marshal multiprocessing pickle pkgutil runpy subprocess "
@@ -102,22 +104,43 @@ def broken(
     if not table:
         return []
     said = [*said]
-    names = run_state.current().names if names is None else names
+    problems: dict[str, str] = {}
+    for number, path, line in _found(said, table, run_state.current().names if names is None else names):
+        cell = said[number][0]
+        problems.setdefault(path, f"{path} (line {line + above}{f' of {cell}' if cell else ''})")
+    return [problems[path] for path in sorted(problems)]
+
+
+def without(said: Sequence[Statement], function: str) -> set[int]:
+    """The numbers of those statements that a process for this function can do without.
+
+    They define nothing, and they use what is not allowed there, or names that only such statements make.
+    """
+    if not (table := table_for(function)):
+        return set()
+    found = _found([("", each) for each in said], table, run_state.current().names)
+    wrong = {number for number, _, _ in found if not said[number].defines}
+    gone = frozenset().union(*(said[number].made for number in wrong))
+    gone -= frozenset().union(*(each.made for number, each in enumerate(said) if number not in wrong))
+    return wrong | {number for number, each in enumerate(said) if each.used & gone and not each.defines}
+
+
+def _found(
+    said: Sequence[tuple[str, Statement]], table: Mapping[str, bool], names: Mapping[str, object]
+) -> Iterator[tuple[int, str, int]]:
+    """What a table forbids of what some statements reach: the statement's number, the path and the line."""
     modules: dict[str, set[str]] = {}
     for _, statement in said:
         for name, path in statement.modules.items():
             modules.setdefault(name, set()).add(path)
     made = frozenset().union(*(statement.made for _, statement in said))
-    problems: dict[str, str] = {}
-    for cell, statement in said:
+    for number, (_, statement) in enumerate(said):
         for word, line in statement.words.items():
             for path in _reached(word, modules, made, names):
                 if path.startswith(DETOUR):
-                    path = path.removeprefix(DETOUR)
-                elif not is_forbidden(path, table) or leads_to_allowed(path, table):
-                    continue
-                problems.setdefault(path, f"{path} (line {line + above}{f' of {cell}' if cell else ''})")
-    return [problems[path] for path in sorted(problems)]
+                    yield number, path.removeprefix(DETOUR), line
+                elif is_forbidden(path, table) and not leads_to_allowed(path, table):
+                    yield number, path, line
 
 
 def _reached(
@@ -131,7 +154,7 @@ def _reached(
         return [path, *([DETOUR + path] if path.partition(".")[0] in _DETOURS else [])]
     root, dot, rest = word.partition(".")
     if root in modules:
-        return [path + dot + rest for path in modules[root]]
+        return [path + dot + rest for path in itertools.islice(modules[root], _MOST_PATHS)]
     if root in made:
         return []
     if root not in names or root == "__builtins__":  # every module has that one

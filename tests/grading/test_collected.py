@@ -5,6 +5,9 @@ One odd item sets itself aside, and no mark is made of what could not be read.
 
 import json
 import os
+import re
+import shutil
+import sqlite3
 import time
 import zipfile
 
@@ -16,7 +19,7 @@ pytest.importorskip("nbgrader", reason="grading needs nbgrader (the extra `teach
 from test_grade_class import LAB, hand_in, new_course, scores  # noqa: E402
 
 from cnn_course.commands import cli  # noqa: E402
-from cnn_course.errors import SubmissionError, UnreadableError  # noqa: E402
+from cnn_course.errors import CollectError, SubmissionError, UnreadableError  # noqa: E402
 from cnn_course.grading.classroom import collect, report  # noqa: E402
 from cnn_course.grading.judging import submission  # noqa: E402
 from cnn_course.grading.lab import Lab  # noqa: E402
@@ -162,3 +165,105 @@ def test_a_number_with_thousands_of_digits_ends_no_report():
     own = {"q3-solution": f"BIG = 0x{'f' * 5_000}\ndef conv_2d(x, w):\n{lines}\n    return y\n"}
     (pair,) = report.alike(MASTER, {"ada": own, "eve": own})
     assert pair.students == ("ada", "eve") and pair.share == 1
+
+
+@pytest.fixture(scope="module")
+def once_graded(bubblewrap, tmp_path_factory):
+    course = new_course(tmp_path_factory.mktemp("course"))
+    hand_in(course, "ada", MASTER)
+    assert cli.main(["grade", "lab01", "--course", str(course)]) == 0
+    return course
+
+
+@pytest.fixture
+def course(once_graded, tmp_path):
+    return shutil.copytree(once_graded, tmp_path / "course")
+
+
+def changed(course, statement):
+    with sqlite3.connect(course / "gradebook.db") as book:
+        book.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM grade", "UPDATE grade SET auto_score = NULL", "UPDATE grade SET auto_score = 1"]
+)
+def test_points_that_the_gradebook_has_lost_are_entered_again(course, statement, capsys):
+    changed(course, statement)
+    assert cli.main(["grade", "lab01", "--course", str(course)]) == 0
+    said = capsys.readouterr().out
+    assert "0 graded, 1 unchanged" in said and "has those again: ada" in said
+    assert scores(course) == {"ada": 21}
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("DELETE FROM student", r"a row of \w+ belongs to none of student"),
+        ("DELETE FROM submitted_notebook", r"a row of \w+ belongs to none of"),
+        ("UPDATE grade SET auto_score = 'many'", "'many' stands for points"),
+        ("UPDATE submitted_assignment SET timestamp = 'nonsense'", "'nonsense' stands for a time"),
+    ],
+)
+def test_a_gradebook_that_is_damaged_inside_is_said(course, statement, says, capsys):
+    changed(course, statement)
+    assert cli.main(["grade", "lab01", "--course", str(course)]) == 1
+    assert re.search(rf"is damaged \({says}.*put a copy in its place", said := capsys.readouterr().err), said
+
+
+@pytest.mark.parametrize("edit", [("points", 1000.0), ("most", -1.0), ("name", "q1-other"), ("message", "\ud800")])
+def test_a_result_that_was_edited_is_graded_again(course, edit, capsys):
+    file = course / "autograded" / "ada" / LAB / "grade.json"
+    stored = json.loads(file.read_text())
+    stored["cells"][0][edit[0]] = edit[1]
+    file.write_text(json.dumps(stored))
+    assert cli.main(["grade", "lab01", "--course", str(course), "--report"]) == 0
+    assert "1 graded, 0 unchanged" in capsys.readouterr().out
+    assert scores(course) == {"ada": 21}
+
+
+def test_an_export_through_a_link(course, tmp_path, capsys):
+    def export(file):
+        return cli.main(["grade", "lab01", "--course", str(course), "--export", str(file)])
+
+    (tmp_path / "link").symlink_to(tmp_path / "points.csv")
+    (tmp_path / "points.csv").write_text("old")
+    assert export(tmp_path / "link") == 0
+    assert (tmp_path / "link").is_symlink() and "ada,21.0" in (tmp_path / "points.csv").read_text()
+    (tmp_path / "out").symlink_to("/proc/self/fd/1")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    capsys.readouterr()
+    for name, says in (("out", "a pipe or a device"), ("nowhere", "leads nowhere"), ("loop", "leads nowhere")):
+        assert export(tmp_path / name) == 2
+        assert says in capsys.readouterr().err and (tmp_path / name).is_symlink()
+    assert export("/dev/stdout") == 2
+
+
+def test_a_pattern_that_would_never_end_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(collect, "_MATCHING_SECONDS", 0.5)
+    with pytest.raises(CollectError, match="takes too long for the 1 names in .*class.zip"):
+        zipped(tmp_path, [("a" * 40 + "_/x.ipynb", HONEST)], "(?P<student>(a+)+)$")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda cell: cell["metadata"]["nbgrader"].update(points=10**400), "a number from 0 to 1,000,000, not 1000"),
+        (lambda cell: cell.update(source="# \ud800"), "holds half a character"),
+    ],
+)
+def test_a_master_that_nobody_can_grade_with_is_said(course, change, says, capsys):
+    file = course / "source" / LAB / f"{LAB}.ipynb"
+    master = json.loads(file.read_text())
+    change(next(c for c in master["cells"] if c["id"] == "q1-visible"))
+    file.write_text(json.dumps(master))
+    assert cli.main(["grade", "lab01", "--course", str(course)]) == 1
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["timeout=abc", "check_same_thread=q"])
+def test_an_option_of_a_database_that_is_none(course, option, capsys):
+    address = f"sqlite:///{course}/gradebook.db?{option}"
+    assert cli.main(["grade", "lab01", "--course", str(course), "--db", address]) == 1
+    assert "has an option that is none" in capsys.readouterr().err

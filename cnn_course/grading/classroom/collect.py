@@ -18,8 +18,10 @@ from cnn_course.errors import CollectError, SubmissionError, UnreadableError
 from cnn_course.files import system_errors
 from cnn_course.grading.judging.submission import LARGEST_FILE, Submission, parse, read, shown
 from cnn_course.grading.lab import Lab
+from cnn_course.grading.sandbox.alarm import alarm
 
 # Moodle: "Ada Lovelace_1234_assignsubmission_file_/lab01.ipynb"; Canvas: "lovelaceada_12_345_lab01.ipynb".
+_MATCHING_SECONDS = 20.0  # for all names; students choose theirs
 PATTERN = r"(?P<student>[^_/]+)"
 
 
@@ -111,7 +113,14 @@ def collect(lab: Lab, place: Path | None = None, pattern: str = PATTERN) -> list
             files = _members_of(place)
         else:
             raise CollectError(f"{place} is neither a folder nor a zip file.")
-        found = _by_student(files, lab, pattern)
+        try:
+            with alarm(_MATCHING_SECONDS, lambda: True, "too slow"):
+                found = _by_student(files, lab, pattern)
+        except TimeoutError as error:
+            raise CollectError(
+                f"--student-pattern {pattern[:200]!r} takes too long for the {len(files)} names in {place}: write it "
+                "without a repetition inside a repetition, such as (a+)+."
+            ) from error
     if not found:
         raise CollectError(f"nobody has handed in {lab.name} in {place}.")
     return sorted(found, key=lambda one: one.student)

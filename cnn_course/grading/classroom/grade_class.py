@@ -15,7 +15,7 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -37,11 +37,15 @@ from cnn_course.grading.sandbox import bubblewrap, cold_host
 
 @dataclass
 class ClassOutcome:
-    """What a run did. failed: by student, why no grade could be given; an old one stays."""
+    """What a run did. failed: by student, why no grade could be given; an old one stays.
+
+    entered: of the unchanged, those whose points the gradebook had lost; they were entered again.
+    """
 
     graded: int
     unchanged: int
     failed: dict[str, str]
+    entered: list[str] = field(default_factory=list)
 
 
 def grade_class(
@@ -101,6 +105,9 @@ def grade_class(
             else:
                 outcome.failed[submission.student] = f"{type(grade).__name__}: {grade}"
         for submission, grade in unchanged:  # a person may have given points or comments since
+            if marks.automatic(submission.student) != {cell.name: cell.points for cell in grade.cells}:
+                marks.save(submission, grade, set())
+                outcome.entered.append(submission.student)
             papers.write_feedback(submission, grade)
     return outcome
 

@@ -11,10 +11,10 @@ import sysconfig
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nbformat
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning, SQLAlchemyError
 from tornado.log import app_log
@@ -28,6 +28,7 @@ from cnn_course.grading.lab import Lab, is_graded, is_solution, settings
 
 if TYPE_CHECKING:
     from nbgrader.api import Gradebook
+    from sqlalchemy.engine import Engine
 
 _ADVICE = {
     "readonly": "you may not write to that file or its folder (ls -l shows whose it is).",
@@ -76,7 +77,9 @@ def opened(url: str) -> Iterator[Gradebook]:
     except ModuleNotFoundError as error:
         more = "pip install -e '.[postgres]'" if url.startswith("postgresql") else f"write {_ADDRESSES}"
         raise GradebookError(f"the gradebook at {address} needs {error.name}: {more}.") from error
-    except (SQLAlchemyError, InvalidEntry, UnicodeError) as error:
+    except (SAWarning, ValueError, TypeError) as error:  # ?timeout=abc
+        raise GradebookError(f"{address} has an option that is none: {_said(error)} Write {_ADDRESSES}.") from error
+    except (SQLAlchemyError, InvalidEntry) as error:
         raise GradebookError(f"the gradebook at {address} does not open: {_said(error)}") from error
     try:
         with book, _without_tracebacks():
@@ -85,13 +88,40 @@ def opened(url: str) -> Iterator[Gradebook]:
         raise GradebookError(f"the gradebook at {address} cannot be read or written: {_said(error)}") from error
 
 
+def _damage(engine: Engine) -> str:
+    """What is wrong inside a file of SQLite, "" for nothing: rows that belong to none, text for points."""
+    with engine.connect() as connection:
+        found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+        if found != "ok":
+            return str(found)[:100]
+        if row := connection.execute(text("PRAGMA foreign_key_check")).first():
+            return f"a row of {row[0]} belongs to none of {row[2]}"
+        for column in ("auto_score", "manual_score", "extra_credit"):
+            wrong = text(f"SELECT {column} FROM grade WHERE typeof({column}) NOT IN ('real', 'integer', 'null')")
+            if (value := connection.execute(wrong).scalar()) is not None:
+                return f"{value!r:.40} stands for points"
+        wrong = text(
+            "SELECT timestamp FROM submitted_assignment WHERE timestamp NOT NULL AND julianday(timestamp) IS NULL"
+        )
+        value = connection.execute(wrong).scalar()
+    return "" if value is None else f"{value!r:.40} stands for a time"
+
+
 def _check_gradebook(url: str, address: str) -> None:
     """nbgrader would add its tables to any database."""
-    engine = create_engine(url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SAWarning)  # an option in the address that is none
+        engine = create_engine(url)
     try:
         tables = inspect(engine).get_table_names()
+        damage = _damage(engine) if "assignment" in tables and engine.name == "sqlite" else ""
     finally:
         engine.dispose()
+    if damage:
+        raise GradebookError(
+            f"the gradebook at {address} is damaged ({damage}): put a copy in its place. Or remove it: the points of "
+            "the tests are entered again, and those that people gave are lost."
+        )
     if tables and "assignment" not in tables:
         raise GradebookError(
             f"{address} is a database of something else, with the tables {', '.join(tables)[:100]}: name another one"
@@ -152,9 +182,27 @@ class Marks:
             notebook = next(nb for nb in entry.notebooks if nb.name == self._lab.name)
             found = {row.cell.name: row for row in notebook.grades}
             for cell in grade.cells:
-                row = found[cell.name]
+                row = found.get(cell.name) or self._new_row(cell.name, notebook)
                 row.auto_score = cell.points
                 row.needs_manual_grade = cell.points is None and (row.manual_score is None or cell.name in changed)
+
+    def _new_row(self, cell: str, notebook: Any) -> Any:
+        """A row for the points of one cell, which nbgrader makes with a submission; some program has removed it."""
+        from nbgrader.api import Grade as Row
+
+        row = Row(cell=self.book.find_grade_cell(cell, self._lab.name, self._lab.name), notebook=notebook)
+        self.book.db.add(row)
+        return row
+
+    def automatic(self, student: str) -> dict[str, float | None]:
+        """By cell, the points that the tests gave."""
+        from nbgrader.api import MissingEntry
+
+        try:
+            notebook = self.book.find_submission_notebook(self._lab.name, self._lab.name, student)
+        except MissingEntry:
+            return {}
+        return {row.cell.name: row.auto_score for row in notebook.grades}
 
     def by_a_person(self, student: str) -> dict[str, tuple[float | None, str]]:
         """By cell, the points that a person gave (None: none yet) and the comment."""
@@ -190,17 +238,17 @@ class Marks:
         GradebookError where the file cannot be written.
         """
         pairs = heads(columns)
-        text = io.StringIO()
-        writer = csv.writer(text)
+        table = io.StringIO()
+        writer = csv.writer(table)
         writer.writerow([head or column for head, column in pairs])
-        table = self.rows()
-        for row in table:
+        rows = self.rows()
+        for row in rows:
             writer.writerow([_plain(row[column]) for _, column in pairs])
         try:
-            write_whole(file, text.getvalue().encode())
+            write_whole(Path(os.path.realpath(file)), table.getvalue().encode())  # a link stays one
         except OSError as error:
             raise GradebookError(f"the export cannot be written: {system_errors.said(error)}") from error
-        return len(table)
+        return len(rows)
 
 
 @contextlib.contextmanager

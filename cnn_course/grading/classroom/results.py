@@ -43,6 +43,11 @@ def _cell(name: str, points: float | None, most: float, message: str, lines: lis
     return CellGrade(name, None if points is None else float(points), float(most), message, lines)
 
 
+def _seal(stored: dict) -> str:
+    """What tells whether a stored result is the one that was written."""
+    return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()
+
+
 def _texts(found: list[str]) -> list[str]:
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise TypeError("no list of texts")
@@ -56,7 +61,7 @@ class Results:
         self.lab = lab
 
     def load(self, student: str) -> Result | None:
-        """The stored result of one submission; None if there is none or it is damaged: then it is graded again.
+        """The stored result of one submission; None if there is none or it was changed: then it is graded again.
 
         Raises GradeError where it may not be read.
         """
@@ -65,6 +70,8 @@ class Results:
             return None
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
+            if found.pop("sha256", None) != _seal(found):
+                return None
             grade = Grade([_cell(**cell) for cell in found["cells"]], _texts(found["notes"]), float(found["seconds"]))
             sources = found["sources"]
             _texts(list(sources.values()))
@@ -95,6 +102,7 @@ class Results:
             "sources": submission.answers,
             "graded_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        stored["sha256"] = _seal(stored)
         folder = self.lab.autograded(submission.student)
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "grade.json", json.dumps(stored, indent=1).encode())

@@ -159,8 +159,11 @@ def grade(
 def _set_up(cell: nbformat.NotebookNode, names: dict) -> None:
     try:
         exec(compile(cell.source, "<setup>", "exec"), names)
-    except Exception as error:
-        raise GradeError(f"the lab's first cell fails here: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise GradeError(
+            f"the lab's first cell fails here: {type(error).__name__}: {error}. Is all installed that it imports? "
+            "Else mend the master."
+        ) from error
 
 
 def _run(cell: nbformat.NotebookNode, names: dict, student: Student, functions: dict[str, list[str]]) -> CellGrade:

@@ -18,6 +18,7 @@ from cnn_course.grading.sandbox.cold_host import AnyHost
 from cnn_course.grading.sandbox.source_text import EVERYTHING, FUTURE, Statement
 
 CALL_SECONDS = 60.0
+_MOST_LOOKS = 100_000
 OVER = "the time for this submission is over."
 
 
@@ -58,6 +59,7 @@ class Student:
         self._makers: dict[str, list[Place]] = {}  # of each name
         self._problems: dict[str, list[str]] = {}  # function: what the rules forbid of all that it uses
         self.shares = 1  # how many children there may be at the same time
+        self._looks = 0  # of `_filled`
         self._apart = False  # whether each place has a child of its own
         self._place = ""  # the cell whose end the processes below stand at; "" for the end of the notebook
         self._spare: list[_Process] = []  # has read, and run nothing
@@ -101,8 +103,8 @@ class Student:
     def _prepare(self, place: str) -> None:
         """Share the functions, as they are at a place, among processes."""
         self._place, self._processes, self._runs_in = place, {}, {}
-        common = {p for p in self._said if self._above(p) and p[0] in self.names}
-        common.update(self._makers.get(EVERYTHING, []), self._makers.get(FUTURE, []))
+        everywhere = {*self._makers.get(EVERYTHING, []), *self._makers.get(FUTURE, [])}
+        common = [p for p in self._said if p in everywhere or (self._above(p) and p[0] in self.names)]
         for function in self.functions:
             closure = self._closure(function)
             self._problems[function] = rules.broken(((p[0], self._said[p]) for p in sorted(closure)), function)
@@ -110,8 +112,10 @@ class Student:
                 table = rules.table_for(function)
                 key = tuple(sorted(table.items()))
                 if key not in self._processes:
+                    left = rules.without([self._said[place] for place in common], function)
                     self._processes[key] = self._spare.pop() if self._spare else _Process(self)
-                    self._processes[key].table, self._processes[key].places = table, {*common}
+                    self._processes[key].table = table
+                    self._processes[key].places = {p for number, p in enumerate(common) if number not in left}
                 self._processes[key].places |= closure
                 self._runs_in[function] = self._processes[key]
 
@@ -187,7 +191,8 @@ class Student:
         """What a statement may fill that does something: names that are no functions, used by it or what it calls."""
         found: set[str] = set()
         wanted, seen = [*statement.used - statement.made], {*statement.used}
-        while wanted:
+        while wanted and self._looks < _MOST_LOOKS:  # a chain of thousands of functions is nobody's answer
+            self._looks += 1
             name = wanted.pop()
             makers = [self._said[place] for place in self._makers.get(name, [])]
             if makers and not all(maker.defines or maker.modules for maker in makers):

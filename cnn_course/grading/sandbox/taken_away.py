@@ -12,7 +12,7 @@ import importlib.machinery
 import os
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 COURSE = "cnn_course"
@@ -24,7 +24,7 @@ _DISPATCHER = "_ArrayFunctionDispatcher"  # what NumPy wraps its functions in
 _SAID = "the rules of this lab do not allow {}"
 
 
-def is_forbidden(path: str, table: dict[str, bool]) -> bool:
+def is_forbidden(path: str, table: Mapping[str, bool]) -> bool:
     """Whether a lab's table, dotted path: forbidden or not, forbids this one: its longest entry decides."""
     parts = path.split(".")
     for end in range(len(parts), 0, -1):
@@ -34,7 +34,7 @@ def is_forbidden(path: str, table: dict[str, bool]) -> bool:
     return False
 
 
-def leads_to_allowed(path: str, table: dict[str, bool]) -> bool:
+def leads_to_allowed(path: str, table: Mapping[str, bool]) -> bool:
     """Whether something below this path is allowed, as `cnn_course.pooling` is below `cnn_course`."""
     return any(not verdict and allowed.startswith(f"{path}.") for allowed, verdict in table.items())
 
@@ -59,13 +59,14 @@ def take_away(names: dict[str, Any], table: dict[str, bool]) -> None:
     _detach(names)
     forbidden = {path for path, verdict in table.items() if verdict and path.partition(".")[0] not in (COURSE, *names)}
     modules = {path for path in forbidden if "." not in path or path in sys.modules} - _BESIDE
+    functions = forbidden - modules - _BESIDE
     if is_forbidden(COURSE, table):
         kept = _needed(_allowed(names, table))
         for function in _functions(_loaded(COURSE)):
             if function not in kept:
                 _kill(function, f"{function.__module__}.{function.__qualname__}")
         modules -= _used_libraries(kept, modules)
-    _replace({path: value for path in forbidden - modules - _BESIDE for path, value in _found(path)})
+    _replace({path: value for path in functions for path, value in _found(path)})
     places = [place for path in (COURSE, *modules) for place in _places_of(path)]
     _unlink(modules)
     sys.meta_path.insert(0, _Refusing(frozenset(modules)))
@@ -104,14 +105,19 @@ def _lock(folders: Iterable[str]) -> None:
     places = tuple(f"{folder}/" for folder in folders)
     busy, open_, close, link, path_only = False, os.open, os.close, os.readlink, os.O_PATH
 
+    def decode(path: Any, fspath: Callable = os.fspath) -> str:
+        path = fspath(path)
+        return bytes.decode(path, "utf-8", "surrogateescape") if isinstance(path, bytes) else str.__str__(path)
+
     def hook(event: str, arguments: tuple) -> None:
         nonlocal busy
+        if event == "sys.addaudithook":  # it would be called while this one looks
+            raise RuntimeError(_SAID.format(event))
         if event not in ("open", "import") or busy:
             return
         path = arguments[event == "import"]
-        if isinstance(path, bytes):
-            path = path.decode(errors="surrogateescape")
-        if isinstance(path, str):
+        if not isinstance(path, int | None):
+            path = decode(path)  # a string of a class of one's own is taken for what it is
             busy = True
             try:
                 fd = open_(path, path_only)
@@ -134,7 +140,10 @@ class _Refused:
         object.__setattr__(self, "_path", path)
 
     def __getattribute__(self, name: str) -> Any:
-        raise RuntimeError(_SAID.format(object.__getattribute__(self, "_path")))
+        if name == "__class__":
+            return _Refused
+        said = _SAID.format(object.__getattribute__(self, "_path"))
+        raise AttributeError(said) if name.startswith("__") else RuntimeError(said)
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError(_SAID.format(object.__getattribute__(self, "_path")))
@@ -162,8 +171,7 @@ def _allowed(names: dict[str, Any], table: dict[str, bool]) -> Iterator[object]:
             yield value
     for path, verdict in table.items():
         if not verdict and path.startswith(f"{COURSE}."):
-            for _, value in _found(path):
-                yield value
+            yield from (value for inner, value in _found(path) if not is_forbidden(inner, table))
 
 
 def _needed(roots: Iterable[object]) -> set[types.FunctionType]:
@@ -245,13 +253,16 @@ def _unlink(modules: set[str]) -> None:
     """Leave no way to some modules: not by `import`, and not through others that have read them."""
     gone = {id(module): path for path in modules for module in _loaded(path)}
     libraries = {path for path in modules if "." not in path}
+    left: list[types.ModuleType] = []
     for name in [name for name, module in sys.modules.items() if id(module) in gone]:
-        del sys.modules[name]
+        left.append(sys.modules.pop(name))
     for names in _names_of_modules():
         for name, value in [*names.items()]:
             path = gone.get(id(value)) or _library(value)
             if id(value) in gone or path in libraries:
                 names[name] = _Refused(path)
+    for module in left:  # who comes to one of their functions in another way finds nothing that it could use
+        vars(module).clear()
 
 
 def _names_of_modules() -> list[dict[str, Any]]:
@@ -320,7 +331,8 @@ def _replace(found: dict[str, Any]) -> None:
         for function in _functions_of(value) if isinstance(value, type) else _inner(value):
             if str(function.__module__).partition(".")[0] == path.partition(".")[0]:  # enum puts its own into classes
                 _kill(function, path)
-        instead[id(value)] = _refusal(path)
+        if not isinstance(value, type):  # a class is what others ask whether something is one of
+            instead[id(value)] = _refusal(path)
     for names in _names_of_modules():
         for name in [name for name, value in names.items() if id(value) in instead]:
             names[name] = instead[id(names[name])]

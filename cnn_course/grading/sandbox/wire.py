@@ -9,7 +9,6 @@ objects, eight terabytes that are one number broadcast) is sent as its kind, so 
 from __future__ import annotations
 
 import builtins
-import functools
 import json
 import math
 import re
@@ -31,6 +30,7 @@ _MOST_AXES = 64
 _LARGEST_ITEM = 1 << 16  # bytes of one text in an array of texts
 _ZEROS = bytes(_LARGEST_ITEM)  # shared by all arrays that come without their values
 _NUMBERS = "biuf"
+_kinds: dict[str, type] = {}
 _DTYPE = re.compile(r"[<>|=]?[?biufcSUOVmM]\d{0,8}(\[[a-z]+\])?")
 
 Payloads = list[bytearray | None]  # the bytes of a frame's arrays; None once an array has taken them
@@ -183,9 +183,11 @@ def unpack(value: Any, payloads: Payloads, module: Any = None, depth: int = 0) -
     raise WireError("not a packed value")
 
 
-@functools.lru_cache(1000)
 def _kind(name: str) -> type:
-    return type(name, (), {})
+    """A class of that name: one for all values of it, and no more than a thousand, which nobody needs."""
+    if name not in _kinds and len(_kinds) == 1000:
+        name = "object"
+    return _kinds.setdefault(name, _kinds.get(name) or type(name, (), {}))
 
 
 def _unpack_array(shape: list, dtype: str, rest: dict, payloads: Payloads) -> np.ndarray:
