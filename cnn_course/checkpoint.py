@@ -18,7 +18,8 @@ import torch
 
 from cnn_course.arguments import objects
 from cnn_course.errors import CheckpointError
-from cnn_course.files.whole_files import read_file, write_whole, written_beside
+from cnn_course.files import system_errors
+from cnn_course.files.whole_files import check_is_file, read_file, write_whole, written_beside
 
 TITLE = b"cnn-course checkpoint, version 1\n"
 MOST_BITS = 2000  # of an integer that torch reads back
@@ -46,8 +47,7 @@ def save(path: str | os.PathLike[str], state: dict[str, Any], *, trial: bool = F
         path.parent.mkdir(parents=True, exist_ok=True)
         for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
             part.unlink(missing_ok=True)
-        if path.exists() and not path.is_file():
-            raise OSError("it is no file")
+        check_is_file(path)
         if trial:
             with written_beside(path, data):
                 pass
@@ -55,8 +55,8 @@ def save(path: str | os.PathLike[str], state: dict[str, Any], *, trial: bool = F
             write_whole(path, data)
     except OSError as error:
         raise CheckpointError(
-            f"the checkpoint {path} cannot be written: {error.strerror or error}. "
-            "What was there before is unchanged. Make room, or name a file in a folder that you may write to."
+            f"the checkpoint {path} cannot be written: {system_errors.reason(error)}; or name a file in a folder that "
+            "you may write to. What was there before is unchanged."
         ) from error
 
 
@@ -71,7 +71,10 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise CheckpointError(f"the checkpoint {path} cannot be read: {error.strerror or error}.") from error
+        raise CheckpointError(
+            f"the checkpoint {path} cannot be read: {system_errors.reason(error)}. Move away what is there, or name "
+            "another file."
+        ) from error
     if not data.startswith(TITLE):
         raise CheckpointError(f"{path} is not a checkpoint that this version can read: {_AWAY}")
     found, _, body = data[len(TITLE) :].partition(b"\n")

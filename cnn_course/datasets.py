@@ -27,9 +27,11 @@ from cnn_course.data_sources import image_folder, published_files
 from cnn_course.data_sources.download import megabytes, readable
 from cnn_course.data_sources.published_files import Arrays
 from cnn_course.errors import DatasetError, MissingError
+from cnn_course.files import system_errors
 
 SEED = 1998  # of every split, and of the drawn sets
 DRAWN_SIZES = (10_000, 2_000, 2_000)  # train, val, test of glyphs and shapes
+_OTHER_ROOT = "CNN_COURSE_DATA names the folder for data: set it to one of your own."
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def data_root(root: str | os.PathLike | None = None) -> Path:
     if root is not None:
         return _expanded(path("root", root))
     chosen = os.environ.get("CNN_COURSE_DATA")
-    return _expanded(chosen) if chosen else user_cache_path("cnn-course")
+    return _expanded(chosen, "CNN_COURSE_DATA: ") if chosen else user_cache_path("cnn-course")
 
 
 def load(
@@ -196,7 +198,7 @@ def get(name: str, root: str | os.PathLike | None = None, progress: bool = True)
         return f"{key} is built in: nothing to download."
     if key not in PUBLISHED:
         raise DatasetError(f"{key!r} cannot be downloaded: choose one of {', '.join(PUBLISHED)}.")
-    with readable(where):
+    with readable(where, _OTHER_ROOT):
         PUBLISHED[key].get(where, key, progress)
     return f"{key} is in {where}, checked."
 
@@ -227,7 +229,7 @@ def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
             state = "on disk" if here else "missing"
             hint = "" if here else f"cnn-course data get {name}  ({megabytes(p.download)})"
         except OSError as error:
-            state, hint = "locked", f"cannot look into {error.filename or where}: {error.strerror or error}"
+            state, hint = "locked", f"cannot look into {error.filename or where}: {system_errors.reason(error)}"
         rows.append(DatasetState(name=name, title=p.title, images=p.images, size=p.size, state=state, hint=hint))
     known = {"MNIST", "FashionMNIST", published_files.CIFAR10_FOLDER}
     try:
@@ -290,7 +292,7 @@ def _load_built_in(name: str) -> Dataset:
 def _load_published(name: str, root: Path) -> Dataset:
     p = PUBLISHED[name]
     try:
-        with readable(root):
+        with readable(root, _OTHER_ROOT):
             (images, labels), test = p.load(root, name)
     except MissingError as error:
         raise DatasetError(
@@ -302,12 +304,17 @@ def _load_published(name: str, root: Path) -> Dataset:
     return Dataset(name=name, title=p.title, classes=p.classes, train=train, val=val, test=Split(*test))
 
 
-def _expanded(given: str | os.PathLike) -> Path:
-    """The path with ~ and ~user filled in. Raises DatasetError for a user who is not known here."""
+def _expanded(given: str | os.PathLike, named: str = "") -> Path:
+    """The path with ~ and ~user filled in. Raises DatasetError for a user who is not known here.
+
+    named: what the message begins with, where the path stands elsewhere than in the call.
+    """
     try:
         return Path(given).expanduser()
     except RuntimeError as error:
-        raise DatasetError(f"There is no home folder for {os.fspath(given)}: write the path without ~.") from error
+        raise DatasetError(
+            f"{named}There is no home folder for {os.fspath(given)}: write the path without ~."
+        ) from error
 
 
 def _folder(name: str, root: Path) -> Path:

@@ -36,6 +36,7 @@ from torch import nn
 from cnn_course.arguments import objects
 from cnn_course.arguments.shown import shown
 from cnn_course.errors import RunError
+from cnn_course.files import system_errors
 from cnn_course.files.course_files import repository
 from cnn_course.files.whole_files import read_file, write_whole
 from cnn_course.training.history import Epoch, History
@@ -149,7 +150,7 @@ def load(name: str, folder: str | os.PathLike | None = None) -> Run:
             raise ValueError("they are not as they were recorded: their SHA-256 is another")
         epochs = _columns(table)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
-        said = error.strerror or error if isinstance(error, OSError) else error
+        said = system_errors.reason(error) if isinstance(error, OSError) else error
         raise RunError(
             f"the recorded run {name!r} in {where} is damaged ({said}): restore both files, {name}.json and {name}.csv"
         ) from error
@@ -217,7 +218,8 @@ def load_weights(name: str, model: nn.Module, folder: str | os.PathLike | None =
         if found is not None and found != _sum_of_weights(tensors, about):
             raise ValueError("they are not as they were written: their SHA-256 is another")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"the weights {path} are damaged ({error}): restore the file") from error
+        said = system_errors.reason(error) if isinstance(error, OSError) else error
+        raise RunError(f"the weights {path} are damaged ({said}): restore the file") from error
     shapes = {key: getattr(value, "shape", None) for key, value in model.state_dict().items()}
     if shapes != {key: value.shape for key, value in tensors.items()}:
         raise RunError(f"the weights {name!r} are of another network than this {type(model).__name__}: {about}")

@@ -98,7 +98,7 @@ def test_a_trial_writes_nothing(tmp_path):
     save(tmp_path / "c", OLD)
     save(tmp_path / "c", NEW, trial=True)
     assert load(tmp_path / "c")["epoch"] == 1
-    with pytest.raises(CheckpointError, match="cannot be written: it is no file"):
+    with pytest.raises(CheckpointError, match="cannot be written: it is a folder, and a file is needed"):
         save(tmp_path / "new", OLD, trial=True)
     with pytest.raises(TypeError, match="trial must be True or False"):
         save(tmp_path / "c", NEW, trial="no")
@@ -119,7 +119,7 @@ def test_files_that_are_no_checkpoint(tmp_path):
             load(tmp_path / "c")
     os.mkfifo(tmp_path / "pipe")
     for call in (lambda: load(tmp_path / "pipe"), lambda: save(tmp_path / "pipe", OLD)):
-        with pytest.raises(CheckpointError, match="it is no file"):
+        with pytest.raises(CheckpointError, match="it is a pipe or a device, and a file is needed"):
             call()
 
 
@@ -176,9 +176,21 @@ def test_says_why_it_cannot_write_or_read(tmp_path, monkeypatch):
 
     save(tmp_path / "run.ckpt", OLD)
     monkeypatch.setattr(whole_files.tempfile, "mkstemp", refuse)
-    with pytest.raises(CheckpointError, match=r"run\.ckpt cannot be written: Permission denied"):
+    with pytest.raises(CheckpointError, match=r"run\.ckpt cannot be written: permission denied"):
         save(tmp_path / "run.ckpt", NEW)
     assert load(tmp_path / "run.ckpt")["epoch"] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_file_is_told_apart_with_what_to_do(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to("loop")
+    whys = {"folder": "a folder", "pipe": "a pipe or a device", "device": "a pipe or a device", "loop": "leads back"}
+    for name, why in whys.items():
+        with pytest.raises(CheckpointError, match=f"{name} cannot be read: .*{why}.* Move away what is there, or name"):
+            load(tmp_path / name)
 
 
 def in_a_process(target, *args) -> int:
@@ -190,7 +202,7 @@ def in_a_process(target, *args) -> int:
 
 def save_with_room_for(size: int, path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    with pytest.raises(CheckpointError, match="cannot be written: File too large"):
+    with pytest.raises(CheckpointError, match="cannot be written: a file may not become so large here"):
         save(path, {"w": torch.ones(10 * size)})
 
 

@@ -62,7 +62,9 @@ def test_missing_and_damaged_runs_are_named(tmp_path):
     with pytest.raises(RunError, match="there is no folder"):
         runs.record("a", history(), TrainConfig(), ABOUT, tmp_path / "none")
     (tmp_path / "a.csv").unlink()
-    with pytest.raises(RunError, match="'a' .* is damaged .No such file or directory.: restore both files, a.json and"):
+    with pytest.raises(
+        RunError, match="'a' .* is damaged .there is no such file or folder.: restore both files, a.json and"
+    ):
         runs.load("a", tmp_path)
 
 
@@ -166,9 +168,9 @@ def test_a_pipe_is_no_run(tmp_path):
     """To read it would be to wait for ever."""
     for name in ("a.json", "w.safetensors"):
         os.mkfifo(tmp_path / name)
-    with pytest.raises(RunError, match="is no file"):
+    with pytest.raises(RunError, match="it is a pipe or a device, and a file is needed"):
         runs.load("a", tmp_path)
-    with pytest.raises(RunError, match="is no file"):
+    with pytest.raises(RunError, match="it is a pipe or a device, and a file is needed"):
         runs.load_weights("w", nn.Linear(3, 2), tmp_path)
 
 

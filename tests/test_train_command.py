@@ -186,7 +186,7 @@ def test_results_are_not_replaced_by_accident(data, tmp_path, capsys):
         ("mlp --data noise --images 0", "--images must be from 1 to 40, all training images, got 0"),
         ("mlp --data noise --images 41", "--images must be from 1 to 40"),
         ("mlp --data noise --name a/b", "--name must be a plain name, without a folder, got 'a/b'"),
-        ("mlp --data noise --lr 0", "lr must be a finite number, above 0, not 0.0"),
+        ("mlp --data noise --lr 0", "lr must be a finite number, above 0 and at most 1e.18, not 0.0"),
         ("mlp --data noise --cutout -1", "cutout must be an integer of at least 0, not -1"),
         ("mlp --data noise --schedule linear", "schedule must be one of 'constant', 'cosine'.*, not 'linear'"),
         ("mlp --data noise --epochs 2 --warmup 2", "warmup must be 0 or more and less than the 2 epochs"),

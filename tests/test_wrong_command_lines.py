@@ -26,6 +26,7 @@ import nbformat
 import numpy as np
 import pytest
 import tiny_data
+import torch
 from jupyter_client import kernelspec
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
@@ -89,9 +90,9 @@ WRONG = {
     "train --epochs": [*WHOLE, "0", "-1"],
     "train --batch-size": [*WHOLE, "0", "-1"],
     "train --optimizer": [*WORDS, "Adam"],
-    "train --lr": [*NUMBER, "0", "-1"],
+    "train --lr": [*NUMBER, "0", "-1", "1e300", "1e30"],
     "train --momentum": [*NUMBER, "-0.1", "1"],
-    "train --weight-decay": [*NUMBER, "-1"],
+    "train --weight-decay": [*NUMBER, "-1", "1e300", "1e30"],
     "train --schedule": [*WORDS, "linear"],
     "train --warmup": [*NUMBER, "-1", "10", "1e9"],
     "train --label-smoothing": [*NUMBER, "-0.1", "1"],
@@ -101,7 +102,7 @@ WRONG = {
     "train --flip": FLAG,
     "train --rotate": [*NUMBER, "-1", "181"],
     "train --cutout": [*WHOLE, "-1", "8", "5000"],
-    "train --device": [*WORDS, "meta", "cuda:99", "cuda:-1", "gpu", "hpu", "cpu:x"],
+    "train --device": [*WORDS, "meta", "cuda:99", "cuda:-1", "gpu", "hpu", "cpu:x", "mps", "xla"],
     "train --amp": FLAG,
     "train --channels-last": FLAG,
     "train --compile": FLAG,
@@ -1016,9 +1017,68 @@ def test_an_output_that_takes_nothing(world):
 @pytest.mark.slow
 def test_a_folder_that_is_gone(tmp_path):
     (tmp_path / "gone").mkdir()
-    for words in ("data list", "run 99"):
-        end = shell(f"cd '{tmp_path}/gone' && rmdir ../gone && cnn-course {words}; mkdir -p '{tmp_path}/gone'")
-        assert "Traceback" not in end.err and "unexpected" not in end.err, end
+    for words in ("data list", "run 99", "train mlp --data digits --epochs 1", "doctor", "labs check lab01"):
+        end = shell(f"cd '{tmp_path}/gone' && rmdir ../gone && cnn-course {words}")
+        assert fault(end, ["the current folder is gone"]) == "" and end.code == 2, end
+        (tmp_path / "gone").mkdir()
+    end = shell(f"cd '{tmp_path}/gone' && rmdir ../gone && cnn-course --version")
+    assert end.code == 0, end
+
+
+@pytest.mark.parametrize("device", ["mps", "xla", "cuda:99", "gpu"])
+def test_a_device_that_is_not_here(device, still, capsys):
+    if device == "mps" and torch.backends.mps.is_available():
+        pytest.skip("there is one here")
+    end = ended(["train", "mlp", "--data", "digits", "--device", device], capsys)
+    assert fault(end, [device]) == "" and "Choose one that is here: auto, cpu" in end.err and len(end.err) < 400, end
+
+
+@pytest.mark.parametrize("width", ["0", "-1", "1000000000"])
+@pytest.mark.parametrize("model", ["mlp", "resnet20"])
+def test_a_width_is_called_as_it_was_written(model, width, still, capsys):
+    end = ended(["train", model, "--data", "digits", "--width", width], capsys)
+    assert fault(end, ["--width"]) == "" and width in end.err and "hidden" not in end.err, end
+
+
+DIVERGES = {
+    "--lr 1e3 --weight-decay 1e18": "a smaller weight_decay than 1e+18: with lr 1000",
+    "--lr 1e18 --weight-decay 1e18 --optimizer sgd": "a smaller weight_decay than 1e+18: with lr 1e+18",
+}
+
+
+@pytest.mark.parametrize("words", DIVERGES)
+def test_a_training_that_diverges_names_what_was_too_large(words, still, tmp_path, capsys, monkeypatch, one_thread):
+    monkeypatch.setattr(train, "fit", FIT)
+    line = f"train mlp --data pictures --device cpu --epochs 9 {words} --output {tmp_path}"
+    assert fault(ended(line.split(), capsys), [DIVERGES[words]]) == ""
+
+
+def test_a_data_folder_that_cannot_be(still, capsys, monkeypatch):
+    for root, words, said in (
+        ("~nobody-of-that-name/x", "data list", "home folder for ~nobody-of-that-name/x"),
+        ("/tmp/" + "x" * 300, "data get mnist", "the name is too long"),
+    ):
+        monkeypatch.setenv("CNN_COURSE_DATA", root)
+        end = ended(words.split(), capsys)
+        assert fault(end, ["CNN_COURSE_DATA"]) == "" and said in end.err and "permission" not in end.err, end
+
+
+@pytest.mark.parametrize("how", ["folder", "pipe", "device", "loop"])
+def test_a_checkpoint_that_is_no_file(how, course, capsys, monkeypatch, one_thread):
+    monkeypatch.setattr(train, "fit", FIT)
+    (course / "out").mkdir()
+    place = course / "out" / "x.checkpoint"
+    if how == "device":
+        place.symlink_to("/dev/zero")
+    else:
+        place.write_bytes(b"")
+        spoil(place, how)
+    line = f"train mlp --data pictures --device cpu --epochs 1 --name x --output {course / 'out'}"
+    end = ended(line.split(), capsys)
+    assert fault(end, [str(place)]) == "" and "Move away what is there, or name another file" in end.err, end
+    if how == "folder":
+        end = ended([*line.split(), "--fresh"], capsys)
+        assert fault(end, [str(place)]) == "" and "Move it away, or choose another --name" in end.err, end
 
 
 def test_ctrl_c_is_one_word(course, capsys, monkeypatch):

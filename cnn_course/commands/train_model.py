@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import inspect
 import os
+import re
 import shlex
 import time
 from collections import OrderedDict
@@ -172,8 +173,9 @@ def build(
         with torch.device("meta"):  # the sizes without the memory
             numbers = sum(p.numel() for p in make(**arguments).parameters())
         if numbers * 4 > MOST_BYTES:
+            given = "" if width is None else f" with --width {brief(width)}"
             raise UsageError(
-                f"{name} would have {numbers:,} parameters, {numbers * 4 / 2**30:,.0f} GiB, with --width {width} for "
+                f"{name} would have {numbers:,} parameters, {numbers * 4 / 2**30:,.0f} GiB,{given} for "
                 f"images of {written}. At most {MOST_BYTES // 2**30} GiB are allowed: choose a smaller one"
             )
         network = make(**arguments).eval()
@@ -184,6 +186,8 @@ def build(
             logits = network(torch.zeros(1, *seen))
     except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
         said = (str(error) or "not enough memory").splitlines()[0]
+        for key, option in ((side, "--width"), ("dropout", "--dropout")):
+            said = re.sub(rf"(?<!-)\b{key}\b", option, said) if key in chosen else said
         raise UsageError(f"{name} cannot be built for images of {written}: {said}") from error
     if logits.shape[1] < len(data.classes):
         raise UsageError(f"{name} tells {logits.shape[1]} classes apart; {data.name} has {len(data.classes)}")
@@ -226,7 +230,10 @@ def _remove(checkpoint: Path) -> None:
     try:
         checkpoint.unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"the checkpoint {checkpoint} cannot be removed: {system_errors.reason(error)}") from error
+        raise UsageError(
+            f"the checkpoint {checkpoint} cannot be removed: {system_errors.reason(error)}. Move it away, or choose "
+            "another --name"
+        ) from error
 
 
 def _check_augment(config: TrainConfig, data: Dataset) -> None:

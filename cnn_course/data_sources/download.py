@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from cnn_course.errors import DatasetError
-from cnn_course.files import whole_files
+from cnn_course.files import system_errors, whole_files
 
 try:
     import fcntl
@@ -84,12 +84,12 @@ def write_data_file(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turns an operating-system error while reading `path` into a DatasetError."""
+def readable(path: Path, remedy: str = "") -> Iterator[None]:
+    """Turns an operating-system error while reading `path` into a DatasetError, which ends with `remedy`."""
     try:
         yield
     except OSError as error:
-        raise DatasetError(f"Cannot read {path}: {error.strerror or error}. Check its permissions.") from error
+        raise DatasetError(f"Cannot read {path}: {system_errors.reason(error)}. {remedy}".rstrip()) from error
 
 
 @contextlib.contextmanager
@@ -105,8 +105,8 @@ def writable(path: Path, size: int) -> Iterator[None]:
                 f"to a folder on another disk, and run the same command again."
             ) from error
         raise DatasetError(
-            f"Cannot write {path.name} in {where}: {error.strerror or error}. Check the folder's permissions, or set "
-            f"CNN_COURSE_DATA to a folder of your own."
+            f"Cannot write {path.name} in {where}: {system_errors.reason(error)}. Mend that, or set CNN_COURSE_DATA to "
+            f"a folder of your own."
         ) from error
 
 

@@ -18,6 +18,9 @@ from cnn_course.training.labelled import check_network
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "one-cycle", "step")
 MOST = 2**63 - 1  # of images, steps and epochs: torch counts in 64 bits
+# Of lr and weight_decay: the optimizers multiply the two, and divide lr by the tenth that is left of Adam's first mean.
+# The results must be numbers in float32, whose largest is 3.4e38.
+MOST_RATE = 1e18
 
 # One cycle (Smith and Topin, "Super-Convergence", 2018) as torch's OneCycleLR has it: up from lr / 25 during the first
 # 30 % of the steps, then down to lr / 250,000, both along half a cosine.
@@ -68,9 +71,10 @@ class TrainConfig:
             if name != "patience" or self.patience is not None:
                 self._keep(name, integer(name, getattr(self, name), least=1, most=MOST))
         self._keep("seed", seed_of("seed", self.seed))
-        self._keep("lr", finite("lr", self.lr, above=0))
+        self._keep("lr", finite("lr", self.lr, above=0, most=MOST_RATE))
         self._keep("factor", finite("factor", self.factor, above=0, most=1))
-        for name in ("weight_decay", "momentum", "warmup", "label_smoothing"):
+        self._keep("weight_decay", finite("weight_decay", self.weight_decay, least=0, most=MOST_RATE))
+        for name in ("momentum", "warmup", "label_smoothing"):
             self._keep(name, finite(name, getattr(self, name), least=0))
         for name in ("momentum", "label_smoothing"):
             if getattr(self, name) >= 1:

@@ -6,6 +6,7 @@ saved. With weights, optimizer and history that is all a run depends on: resumed
 
 import dataclasses
 import hashlib
+import math
 import os
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from cnn_course import checkpoint
+from cnn_course.arguments.shown import brief, shown
 from cnn_course.errors import CheckpointError
 from cnn_course.training.history import Epoch, History
 from cnn_course.training.labelled import Labelled
@@ -89,6 +91,7 @@ def check(state: dict[str, Any], path: str | os.PathLike[str], run: dict[str, st
 
 def restore(
     state: dict[str, Any],
+    path: str | os.PathLike[str],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     order: torch.Generator,
@@ -96,24 +99,150 @@ def restore(
 ) -> dict[str, torch.Tensor] | None:
     """Put a state that `check` let pass into model, optimizer, generator and history; returns the best weights.
 
-    Raises CheckpointError for a state that somebody has changed; the model is then as it was.
+    Raises CheckpointError, which names the file at `path`, for a state that somebody has changed; the model is then as
+    it was.
     """
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    best = state["best"]
     try:
-        rows, best = [Epoch(**row) for row in state["history"]], state["best"]
+        rows = _rows(state)
+        _check_weights("model", state["model"], model)
         if best is not None:
+            _check_weights("best", best, model)
             model.load_state_dict(best)
+        if (best is None) != (state["run"].get("patience") == "None" or not rows):
+            raise ValueError("best: there are weights of the best epoch where there is patience, and only there")
+        _check_optimizer(state["optimizer"], optimizer, rows)
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        order.set_state(state["order"])
+        _load_optimizer(state["optimizer"], optimizer)
+        _load_order(state["order"], order)
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         model.load_state_dict(before)
+        why = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"the checkpoint is not as a training left it ({str(error).partition(chr(10))[0]}): name another file to "
-            "begin anew."
+            f"the checkpoint {os.fspath(path)} is not as a training left it ({why}): put a good copy in its place, or "
+            "name another file to begin anew."
         ) from error
     history.epochs[:] = rows
     return best
+
+
+# --- whether a state is one that a training leaves: each raises ValueError, which says where it is not
+
+
+def _rows(state: dict[str, Any]) -> list[Epoch]:
+    """The rows of the history: epochs 1, 2, 3 ... with losses that are numbers."""
+    rows = []
+    validated = state["run"].get("validation data") != "none"
+    for number, row in enumerate(state["history"], start=1):
+        where = f"history, row {number}"
+        if not isinstance(row, dict) or set(row) != {field.name for field in dataclasses.fields(Epoch)}:
+            raise ValueError(f"{where}: it must have the columns of a history, not {brief(row)}")
+        try:
+            rows.append(Epoch(**row))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where}: {error}") from error
+        if row["epoch"] != number:
+            raise ValueError(f"{where}: its epoch must be {number}, not {brief(row['epoch'])}")
+        for name, value in row.items():
+            if name.startswith("val_") and (value is not None) != validated:
+                raise ValueError(f"{where}: {name} is there where there is validation data, got {brief(value)}")
+            most = 1 if name.endswith("accuracy") else math.inf
+            if value is not None and not 0 <= value <= most:
+                raise ValueError(f"{where}: {name} must be from 0 to {most}, not {brief(value)}")
+    return rows
+
+
+def _check_weights(part: str, found: Any, model: nn.Module) -> None:
+    """The model's own tensors by name, shape and kind of number; weights are finite."""
+    wanted = model.state_dict()
+    if not isinstance(found, dict):
+        raise ValueError(f"{part}: it must be weights by name, not {shown(found)}")
+    if differs := sorted(map(str, wanted.keys() ^ found.keys())):
+        raise ValueError(f"{part}: {brief(differs[0])} is {'missing' if differs[0] in wanted else 'too much'}")
+    learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    for name, value in wanted.items():
+        if isinstance(value, torch.Tensor):  # a module may keep other things too, and checks them itself
+            _check_tensor(f"{part}: {name}", found[name], value, finite=name in learned)
+
+
+def _check_tensor(where: str, found: Any, like: torch.Tensor, *, finite: bool) -> None:
+    """finite: infinity is refused too, and not NaN alone. A mask, for one, may hold infinity."""
+    if not isinstance(found, torch.Tensor) or (found.shape, found.dtype) != (like.shape, like.dtype):
+        raise ValueError(f"{where} must have shape {tuple(like.shape)} and dtype {like.dtype}, not {shown(found)}")
+    if found.layout is not like.layout:
+        raise ValueError(f"{where} must be laid out as {like.layout}, not {found.layout}")
+    if found.layout is not torch.strided:
+        return
+    if bool(torch.isnan(found).any()) or (finite and not bool(torch.isfinite(found).all())):
+        raise ValueError(f"{where} holds NaN or infinity: the training had diverged, or the file was changed")
+
+
+# What an optimizer remembers of each parameter, beside the number of its steps.
+_REMEMBERS: dict[type, tuple[str, ...]] = {
+    torch.optim.AdamW: ("exp_avg", "exp_avg_sq"),
+    torch.optim.SGD: ("momentum_buffer",),
+}
+
+
+def _check_optimizer(found: Any, optimizer: torch.optim.Optimizer, rows: list[Epoch]) -> None:
+    """As many parameters as there are, and of each what the optimizer remembers. One that never had a gradient, such as
+    a frozen one, has nothing.
+    """
+    if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
+        raise ValueError(f"optimizer: it must have a state, not {brief(found)}")
+    groups, (own,) = found.get("param_groups"), optimizer.state_dict()["param_groups"]
+    if not isinstance(groups, list) or len(groups) != 1 or not isinstance(groups[0], dict):
+        raise ValueError(f"optimizer: it must have one group of settings, not {brief(groups)}")
+    (group,) = groups
+    for name in ("params", "betas", "eps", "weight_decay", "momentum", "dampening", "nesterov"):
+        if name in own and (name not in group or not _same(group[name], own[name])):
+            raise ValueError(f"optimizer: {name} must be {brief(own[name])}, not {brief(group.get(name, 'missing'))}")
+    if rows and not _same(group.get("lr"), rows[-1].lr):
+        raise ValueError(f"optimizer: lr must be {rows[-1].lr}, as in the history, not {brief(group.get('lr'))}")
+    parameters = optimizer.param_groups[0]["params"]
+    remembers = _REMEMBERS[type(optimizer)] if own.get("momentum") != 0 else ()
+    if rows and remembers and not found["state"]:
+        raise ValueError(f"optimizer: its state is empty after {len(rows)} epochs")
+    for key, memory in found["state"].items():
+        if type(key) is not int or not 0 <= key < len(parameters):
+            raise ValueError(f"optimizer: there is no parameter {brief(key)}")
+        _check_memory(f"optimizer: parameter {key}", memory, remembers, parameters[key])
+
+
+def _check_memory(where: str, memory: Any, remembers: tuple[str, ...], parameter: torch.Tensor) -> None:
+    counted = ("step",) if "exp_avg" in remembers else ()
+    wanted = {*remembers, *counted}
+    if not isinstance(memory, dict) or (memory.keys() ^ wanted):
+        raise ValueError(f"{where} must have {', '.join(sorted(wanted)) or 'nothing'}, not {brief(memory)}")
+    for name in remembers:
+        # The mean of squares may be infinite: it then stops the parameter, and nothing else.
+        _check_tensor(f"{where}: {name}", memory[name], parameter, finite=name != "exp_avg_sq")
+    if "exp_avg_sq" in memory and bool((memory["exp_avg_sq"] < 0).any()):
+        raise ValueError(f"{where}: exp_avg_sq is a mean of squares, and some are below 0")
+    for name in counted:
+        step = memory[name]
+        counts = isinstance(step, torch.Tensor) and step.ndim == 0 and step.is_floating_point()
+        if not counts or not (1 <= float(step) < math.inf and float(step).is_integer()):
+            raise ValueError(f"{where}: step must be a number of steps, not {brief(step)}")
+
+
+def _same(found: Any, own: Any) -> bool:
+    """Equal, and of a kind that can be compared: a tensor in place of a number is not."""
+    return type(found) is type(own) and found == own
+
+
+def _load_optimizer(found: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Only what it remembers is taken over, and the rate: its other settings are those of the recipe already."""
+    (own,) = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": found["state"], "param_groups": [own | {"lr": found["param_groups"][0]["lr"]}]})
+
+
+def _load_order(found: Any, order: torch.Generator) -> None:
+    try:
+        order.set_state(found)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"order: it must be the state of a generator, not {shown(found)}") from error
 
 
 def _shapes(model: nn.Module) -> list[tuple]:
