@@ -72,7 +72,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetState:
-    """One line of `describe`: `state` is "built in", "on disk", "missing" or "locked"; `hint` is what to do next."""
+    """One line of `describe`; `hint` is what to do next.
+
+    `state` is "built in", "on disk", "missing", "locked", or "too much" for a folder that has more below it than can be
+    looked at.
+    """
 
     name: str
     title: str
@@ -216,7 +220,8 @@ def verify(name: str, root: str | os.PathLike | None = None) -> str:
 def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
     """All data sets, built in, published and folders in the data root. Looks at names only: nothing is read.
 
-    What may not be looked into is "locked", and leaves the others as they are.
+    What may not be looked into is "locked", and leaves the others as they are. Where the data root has more in it than
+    can be looked at, the first folder that is not counted is "too much", and those after it are left out.
     """
     where = data_root(root)
     rows = [
@@ -237,10 +242,19 @@ def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
         names = sorted(n for n in os.listdir(where) if n not in known and n[0] != "." and os.path.isdir(where / n))
     except OSError:  # none, or locked: then the published sets say so
         names = []
-    folders = [where / name for name in names]
-    for folder in folders:
+    looks = image_folder.Looks()  # for all of them: a data root is none where they hold the files of the whole machine
+    for i, name in enumerate(names, start=1):
+        folder = where / name
         try:
-            classes, splits = image_folder.list_splits(folder)
+            classes, splits = image_folder.list_splits(folder, looks)
+        except image_folder.TooMuchError:
+            hint = (
+                f"the folders of {where} have more than {looks.most:,} files below them, links followed: {name} and "
+                f"the {len(names) - i} folders after it were not counted. Set CNN_COURSE_DATA to a folder that holds "
+                "data sets only"
+            )
+            rows.append(DatasetState(name=name, title="not counted", images=0, size="", state="too much", hint=hint))
+            break
         except DatasetError:
             continue  # some other folder
         count = sum(len(listing) for listing in splits.values())

@@ -8,6 +8,7 @@ from PIL import Image
 from tiny_data import check, make_folder
 
 from cnn_course import datasets
+from cnn_course.commands import cli, doctor
 from cnn_course.data_sources import image_folder
 from cnn_course.datasets import load, verify
 from cnn_course.errors import DatasetError
@@ -136,6 +137,60 @@ def test_a_link_that_leads_back_is_named(tmp_path):
     (make_folder(tmp_path) / "cat" / "again").symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(DatasetError, match="again.* is a link to a folder above it"):
         load(tmp_path)
+
+
+def crossing_links(root):
+    """Between two data sets one whose links cross: each pair doubles the ways down. No folder is below itself."""
+    make_folder(root / "a")
+    place = root / "b" / "cat"
+    place.mkdir(parents=True)
+    for level in range(20):
+        below = root / ".hidden" / str(level)
+        below.mkdir(parents=True)
+        for name in ("x", "y"):
+            (place / name).symlink_to(below, target_is_directory=True)
+        place = below
+    make_folder(root / "c")
+    return root
+
+
+def test_links_that_cross_come_to_an_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(image_folder, "MOST_ENTRIES", 2_000)
+    root = crossing_links(tmp_path)
+    with pytest.raises(
+        DatasetError, match=r"more than 2,000 files and folders to look at, .* in .*b.cat.* Name a folder"
+    ):
+        load(root / "b")
+    rows = {row.name: row for row in datasets.describe(root)}
+    assert rows["a"].images == 24 and rows["b"].state == "too much" and "c" not in rows
+    assert "more than 2,000 files" in rows["b"].hint and "b and the 1 folders after it were not" in rows["b"].hint
+    assert "Set CNN_COURSE_DATA to a folder that holds data sets only" in rows["b"].hint
+    monkeypatch.setenv("CNN_COURSE_DATA", str(root))
+    assert cli.main(["data", "list"]) == 0 and f"Too much: {rows['b'].hint}" in capsys.readouterr().out
+    assert cli.main(["data", "verify"]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("a: ") and err == f"cnn-course: {rows['b'].hint}\n"
+    (told,) = (check for check in doctor.check_data() if "not counted" in check.found)
+    assert told.state == "miss"
+
+
+def test_as_many_entries_as_allowed_are_read(tmp_path, monkeypatch):
+    make_folder(tmp_path)  # 2 classes and 24 images
+    monkeypatch.setattr(image_folder, "MOST_ENTRIES", 26)
+    assert len(image_folder.list_splits(tmp_path)[1]["all"]) == 24
+    monkeypatch.setattr(image_folder, "MOST_ENTRIES", 25)
+    with pytest.raises(DatasetError, match="more than 25 files"):
+        image_folder.list_splits(tmp_path)
+
+
+def test_folders_too_deep_in_each_other(tmp_path):
+    deepest = make_folder(tmp_path) / "cat" / "/".join("d" * 101)
+    deepest.mkdir(parents=True)
+    with pytest.raises(DatasetError, match="lies more than 100 folders deep in its class: put the images higher"):
+        load(tmp_path)
+    deepest.rmdir()
+    deepest.parent.rmdir()
+    load(tmp_path)
 
 
 def test_unreadable_folder(tmp_path, monkeypatch):

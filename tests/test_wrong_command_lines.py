@@ -36,7 +36,7 @@ pytest.importorskip("nbgrader", reason="grading needs nbgrader (the extra `teach
 from cnn_course import datasets, runs, train  # noqa: E402
 from cnn_course.commands import cli, doctor, execute_notebook, grade, labs, run  # noqa: E402
 from cnn_course.commands import open as open_  # noqa: E402
-from cnn_course.data_sources import download, published_files  # noqa: E402
+from cnn_course.data_sources import download, image_folder, published_files  # noqa: E402
 from cnn_course.files.whole_files import write_whole  # noqa: E402
 from cnn_course.grading import release  # noqa: E402
 from cnn_course.grading.classroom import grade_class, gradebook  # noqa: E402
@@ -1061,6 +1061,14 @@ def test_a_data_folder_that_cannot_be(still, capsys, monkeypatch):
         monkeypatch.setenv("CNN_COURSE_DATA", root)
         end = ended(words.split(), capsys)
         assert fault(end, ["CNN_COURSE_DATA"]) == "" and said in end.err and "permission" not in end.err, end
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="no /proc here")
+def test_a_data_folder_whose_links_lead_everywhere(still, capsys, monkeypatch):
+    monkeypatch.setenv("CNN_COURSE_DATA", "/proc")
+    monkeypatch.setattr(image_folder, "MOST_ENTRIES", 20_000)
+    end = ended(["data", "list"], capsys)
+    assert end.code == 0 and "have more than 20,000 files below them" in end.out, end
 
 
 @pytest.mark.parametrize("how", ["folder", "pipe", "device", "loop"])

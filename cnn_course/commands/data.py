@@ -43,6 +43,9 @@ def list_data(args: argparse.Namespace) -> int:
     locked = dict.fromkeys(row.hint for row in rows if row.state == "locked")
     if locked:
         print("\nLocked: " + "\n        ".join(locked))
+    for row in rows:
+        if row.state == "too much":
+            print(f"\nToo much: {row.hint}")
     missing = [row.hint for row in rows if row.state == "missing"]
     if missing:
         print("\nTo get one: " + "\n            ".join(missing))
@@ -66,13 +69,18 @@ def verify_data(args: argparse.Namespace) -> int:
     """Check the data set called `args.name`, or else all that are on disk; return 1 where one is wrong."""
     from cnn_course import datasets
 
+    failed = False
     if args.name is None:
-        names = [row.name for row in datasets.describe() if row.state == "on disk"]
+        rows = datasets.describe()
+        names = [row.name for row in rows if row.state == "on disk"]
+        for row in rows:
+            if row.state == "too much":
+                failed = True
+                print(f"cnn-course: {row.hint}", file=sys.stderr)
     else:
         names = [args.name]
     if not names:
         print(f"Nothing in {datasets.data_root()} to check; cnn-course data list shows what there could be.")
-    failed = False
     for each in names:
         try:
             print(datasets.verify(each), flush=True)

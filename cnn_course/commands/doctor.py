@@ -162,6 +162,11 @@ def check_data() -> list[Check]:
         checks.append(
             Check("miss", "Data", "; ".join(locked), "ls -l shows who may; CNN_COURSE_DATA names another folder")
         )
+    checks += [
+        Check("miss", "Data", row.hint, "CNN_COURSE_DATA names another folder")
+        for row in rows
+        if row.state == "too much"
+    ]
     if missing:
         absent = f"not in {datasets.data_root()}, and no lecture needs them: {', '.join(row.name for row in missing)}"
         checks.append(Check("miss", "Data", absent, "\n".join(row.hint for row in missing)))

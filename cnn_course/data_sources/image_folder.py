@@ -21,15 +21,41 @@ MOST_SIDE = 4096  # pixels to scale to: a photograph has no more, and no network
 
 SMALLER = "Give a smaller one: size=(64, 64), on the command line --size 64."
 
+MOST_ENTRIES = 1_000_000  # files and folders to look at; links that cross multiply them without an end
+MOST_DEEP = 100  # folders in each other
+
 Listing = list[tuple[str, int]]  # path and label of each image
 
 
-def list_splits(folder: Path) -> tuple[tuple[str, ...], dict[str, Listing]]:
+class TooMuchError(DatasetError):
+    """A folder has more below it than can be looked at."""
+
+
+class Looks:
+    """How many files and folders may still be looked at, in one data set or in several."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most = self.left = MOST_ENTRIES if most is None else most
+
+    def take(self, folder: str | os.PathLike[str]) -> None:
+        """Raises TooMuchError where none is left. folder: where the next one lies."""
+        if self.left <= 0:
+            raise TooMuchError(
+                f"There are more than {self.most:,} files and folders to look at, links followed; the last was in "
+                f"{os.fspath(folder)}. Name a folder that holds a data set and nothing else."
+            )
+        self.left -= 1
+
+
+def list_splits(folder: Path, looks: Looks | None = None) -> tuple[tuple[str, ...], dict[str, Listing]]:
     """The class names, and for each split that the folder has its images in a fixed order (nothing is decoded).
 
     The splits are train, test and perhaps val where there are folders of these names, else one, called "all".
-    Raises DatasetError: unreadable, no images, a single class, or classes that differ between the splits.
+    looks: counts what is looked at; by default MOST_ENTRIES for this folder.
+    Raises DatasetError: unreadable, no images, a single class, or classes that differ between the splits; TooMuchError
+    where there is more than may be looked at.
     """
+    looks = Looks() if looks is None else looks
     with readable(folder):
         names = [name for name in ("train", "val", "test") if (folder / name).is_dir()]
     if names and not {"train", "test"} <= set(names):
@@ -39,7 +65,10 @@ def list_splits(folder: Path) -> tuple[tuple[str, ...], dict[str, Listing]]:
         )
     places = {name: folder / name for name in names} or {"all": folder}
     with readable(folder):
-        found = {split: {d.name: sorted(_images(d)) for d in _folders(place)} for split, place in places.items()}
+        found = {
+            split: {d.name: sorted(_images(d, looks)) for d in _folders(place, looks)}
+            for split, place in places.items()
+        }
     found = {split: {c: images for c, images in classes.items() if images} for split, classes in found.items()}
     first = next(iter(found))
     classes = tuple(sorted(found[first]))
@@ -135,9 +164,19 @@ def _decode(path: str, size: tuple[int, int] | None) -> np.ndarray:
         ) from error
 
 
-def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _folders(folder: Path, looks: Looks) -> Iterator[os.DirEntry[str]]:
+    for entry in _entries(folder, looks):
+        if _is_folder(entry):
+            yield entry
+
+
+def _entries(folder: str | os.PathLike[str], looks: Looks) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, but for hidden files; each counts."""
     with os.scandir(folder) as entries:
-        yield from (entry for entry in entries if _is_folder(entry) and not entry.name.startswith("."))
+        for entry in entries:
+            looks.take(folder)
+            if not entry.name.startswith("."):
+                yield entry
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -147,16 +186,17 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _images(folder: str | os.PathLike[str], above: tuple[str, ...] = ()) -> Iterator[str]:
-    """Paths of all images at any depth below a folder."""
+def _images(folder: str | os.PathLike[str], looks: Looks, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Paths of all images below a folder, however deep."""
     here = os.path.realpath(folder)
     if here in above:
         raise DatasetError(f"{os.fspath(folder)} is a link to a folder above it, so its images never end: delete it.")
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if _is_folder(entry):
-                yield from _images(entry, (*above, here))
-            elif entry.name.lower().endswith(EXTENSIONS):
-                yield entry.path
+    if len(above) >= MOST_DEEP:
+        raise DatasetError(
+            f"{os.fspath(folder)[:200]} … lies more than {MOST_DEEP} folders deep in its class: put the images higher."
+        )
+    for entry in _entries(folder, looks):
+        if _is_folder(entry):
+            yield from _images(entry, looks, (*above, here))
+        elif entry.name.lower().endswith(EXTENSIONS):
+            yield entry.path
