@@ -66,7 +66,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
             raise RuntimeError("it has no values, only shapes.")
     except Exception as error:  # torch knows a dozen devices; each is missing in its own way
         raise ValueError(
-            f"cannot use the device {brief(name)}: {_why_no_device(error)}. Choose one that is here: "
+            f"cannot use the device {brief(name)}: {_why_no_device(error)}. The name must be one that is here: "
             f'{", ".join(_devices())} (elsewhere also "cuda" or "cuda:1", an NVIDIA GPU, and "mps", an Apple GPU).'
         ) from error
     return device

@@ -1030,7 +1030,9 @@ def test_a_device_that_is_not_here(device, still, capsys):
     if device == "mps" and torch.backends.mps.is_available():
         pytest.skip("there is one here")
     end = ended(["train", "mlp", "--data", "digits", "--device", device], capsys)
-    assert fault(end, [device]) == "" and "Choose one that is here: auto, cpu" in end.err and len(end.err) < 400, end
+    assert (
+        fault(end, [device]) == "" and "The name must be one that is here: auto, cpu" in end.err and len(end.err) < 400
+    ), end
 
 
 @pytest.mark.parametrize("width", ["0", "-1", "1000000000"])

@@ -50,8 +50,8 @@ def check_run(
         hint=hint,
         tolerance=tolerance,
     )
-    if type(verdict) is not str or verdict not in VERDICTS:
-        shown = repr(verdict) if type(verdict) is str and len(verdict) <= 40 else describe.kind(verdict)
+    if not isinstance(verdict, str) or verdict not in VERDICTS:
+        shown = repr(verdict) if isinstance(verdict, str) and len(verdict) <= 40 else describe.kind(verdict)
         raise CheckFailed(
             f'{description}: the numbers are right. The verdict must be the text "refuted" or "survives", got {shown}.'
         )
@@ -75,7 +75,7 @@ def _two(description: str, got: Any) -> tuple[Any, Any]:
     if type(got) not in (tuple, list) or len(got) != 2:
         what = f"{describe.kind(got)} of length {len(got)}" if type(got) in (tuple, list) else describe.kind(got)
         raise CheckFailed(f"{description}: got {what}. {wanted}")
-    if type(got[0]) is str:
+    if isinstance(got[0], str):
         raise CheckFailed(f"{description}: the first thing is a text. The numbers come first. {wanted}")
     return got[0], got[1]
 

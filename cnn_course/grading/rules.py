@@ -31,8 +31,7 @@ SLIDING = (
 _MOST_PATHS = 20  # that one name may be imported from; more would cost time, and hide nothing: all is taken away
 _BUILT_IN = frozenset("__builtins__ __import__ breakpoint compile eval exec open".split())
 _DETOURS = frozenset(
-    "builtins code codeop ctypes gc importlib inspect marshal multiprocessing pickle pkgutil runpy subprocess "
-    "zipimport".split()
+    "builtins code codeop ctypes importlib inspect marshal pickle pkgutil runpy subprocess zipimport".split()
 )
 
 

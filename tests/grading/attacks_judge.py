@@ -207,7 +207,7 @@ VALUES = [
             "q1-solution": "class Any(int):\n    def __eq__(self, other): return True\n"
             "    def __ne__(self, other): return False\ndef output_size(*a, **k):\n    return Any(3)\n"
         },
-        r"got an Any",
+        r"expected 4, got 3",
     ),
     Attack("nan", function(ZEROS.replace("zeros(", "full(").replace("+ 1))", "+ 1), np.nan)")), r"got nan at index"),
     Attack("eight terabytes", function("return np.broadcast_to(1.0, (10**6, 10**6))"), r"got \(1000000, 1000000\)"),

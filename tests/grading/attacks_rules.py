@@ -143,7 +143,7 @@ ATTACKS = [
     hidden(
         "matplotlib's import",
         "return registry.load_backend_module('module://scipy.signal').correlate2d(x, w, 'valid')",
-        "from matplotlib.backends import registry",
+        "from matplotlib.backends import backend_registry as registry",
     ),
     hidden(
         "all modules, in the place of the output",
@@ -294,5 +294,6 @@ ATTACKS = [
         gc = sys.modules.get("gc")
         found = [f for f in gc.get_objects() if getattr(f, "__qualname__", "") == "con" "v2d"]
         """,
+        NOT_ALLOWED + "|list index out of range",  # what was frozen is not found
     ),
 ]

@@ -17,6 +17,7 @@ from cnn_course.grading.lab import imports_of
 from cnn_course.grading.sandbox import wire
 from cnn_course.grading.sandbox.warm_host import Host
 from grading.test_attacks import FULL_MARKS, MASTER
+from labs import running
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 
@@ -189,6 +190,43 @@ RIGHT = {
         "SCALE = 1\n" + LOOPS.replace("return y", "return y * SCALE") + "SCALE = 1.0"
     ),
 }
+RIGHT |= {
+    "a built-in function that is made anew below": both(
+        answer(
+            "def output_size(n, k, stride=1, padding=0):\n"
+            "    return sum(1 for _ in range(0, n + 2 * padding - k + 1, stride))\n",
+            "q1-solution",
+        ),
+        above(
+            "def sum(a, b):\n    return a + b",
+            LOOPS.replace("y[i, j] = (", "y[i, j] = sum(0.0, (").replace(").sum()", ").sum())"),
+        ),
+    ),
+    "everything imported below": both(
+        answer(
+            "def output_size(n, k, stride=1, padding=0):\n"
+            "    return sum(1 for _ in range(0, n + 2 * padding - k + 1, stride))\n",
+            "q1-solution",
+        ),
+        above("from numpy import *", LOOPS),
+    ),
+    "a name of the lab's first cell that is given again below": both(
+        answer(LOOPS.replace("return y", "return y * (convolution is not None)")),
+        answer(
+            "slide = convolution.conv2d\nconvolution = None\ndef convolve_2d(x, w):\n"
+            "    return slide(x[None, None], w[None, None, ::-1, ::-1])[0, 0]\n",
+            "q6-solution",
+        ),
+    ),
+    "a second part that is wholly indented": split(WINDOW, "\n".join("  " + line for line in BY_WINDOW.splitlines())),
+    "a second part that begins with a future": split(WINDOW, "from __future__ import annotations\n" + BY_WINDOW),
+    "a look at the names": answer(
+        "found = [k for k, v in list(globals().items()) if hasattr(v, 'shape')]\nimport doctest\ndoctest.testmod()\n"
+        + LOOPS
+    ),
+    "%%prun": answer("%%prun\n" + LOOPS),
+    "a name that is given, stripped": both(answer(LOOPS.replace("conv_2d", "slide") + "conv_2d = slide\n"), stripped),
+}
 OWN = {  # the text of a cell of one's own above an answer, and what the answer multiplies its values by
     "a table filled in a cell of one's own": ("table = {}\ntable['one'] = 1", "table['one']"),
     "a table filled in a loop": ("ones = [0, 0]\nfor i in range(2):\n    ones[i] += 1", "ones[1]"),
@@ -258,7 +296,7 @@ WRONG = {
             "def conv_2d(x, w):\n    return np.stack([sum(np.own(x[i + k], w[k]) for k in range(len(w)))\n"
             "                     for i in range(len(x) - len(w) + 1)])\nnp.own = np.correlate\n"
         ),
-        "do not allow numpy.correlate",
+        "has no attribute 'own'",
     ),
     "a wrong answer below the right one": (below("def conv_2d(x, w):\n    return None", LOOPS), "None"),
     "what is forbidden, put into a list": (
@@ -328,3 +366,23 @@ def test_thousands_of_cells_of_ones_own(host):
     result = graded(host, change)
     assert result.points == FULL_MARKS
     assert any("Of your own cells 300 with" in note for note in result.notes)
+
+
+def test_an_answer_in_words_in_a_cell_of_its_own_waits_for_a_person():
+    """Below the one that is meant for it, which says that nothing was written."""
+    master = running.master("lab01_convolution")
+    notebook = json.loads(nbformat.writes(running.with_answers(master, {"q7-answer": "Write your answer here."})))
+    notebook["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "Both agree for the box kernel."})
+    taken = submission.parse(json.dumps(notebook).encode(), master)
+    assert taken.answers["q7-answer"].endswith("Both agree for the box kernel.")
+
+
+def test_numbers_and_texts_of_classes_of_ones_own_come_as_plain_ones():
+    class Number(float):
+        pass
+
+    class Word(str):
+        pass
+
+    packed = wire.pack([np.str_("refuted"), Word("survives"), Number(1.5), True, 3], [])
+    assert wire.unpack(packed, []) == ["refuted", "survives", 1.5, True, 3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import secrets
 import socket
@@ -12,7 +13,7 @@ import numpy as np
 from cnn_course.errors import CheckFailed, ProcessEnded, SandboxError, TimedOut, WireError
 from cnn_course.grading import rules
 from cnn_course.grading.judging.clock import Call, Clock
-from cnn_course.grading.sandbox import wire
+from cnn_course.grading.sandbox import source_text, wire
 from cnn_course.grading.sandbox.alarm import undisturbed
 from cnn_course.grading.sandbox.cold_host import AnyHost
 from cnn_course.grading.sandbox.source_text import EVERYTHING, FUTURE, Statement
@@ -59,6 +60,7 @@ class Student:
         self._makers: dict[str, list[Place]] = {}  # of each name
         self._problems: dict[str, list[str]] = {}  # function: what the rules forbid of all that it uses
         self.shares = 1  # how many children there may be at the same time
+        self._given = {*dir(builtins), *source_text.names(setup, source_text.SETUP)[0]}  # without the student
         self._looks = 0  # of `_filled`
         self._apart = False  # whether each place has a child of its own
         self._place = ""  # the cell whose end the processes below stand at; "" for the end of the notebook
@@ -104,7 +106,7 @@ class Student:
         """Share the functions, as they are at a place, among processes."""
         self._place, self._processes, self._runs_in = place, {}, {}
         everywhere = {*self._makers.get(EVERYTHING, []), *self._makers.get(FUTURE, [])}
-        common = [p for p in self._said if p in everywhere or (self._above(p) and p[0] in self.names)]
+        common = [p for p in self._said if self._above(p) and (p in everywhere or p[0] in self.names)]
         for function in self.functions:
             closure = self._closure(function)
             self._problems[function] = rules.broken(((p[0], self._said[p]) for p in sorted(closure)), function)
@@ -204,9 +206,10 @@ class Student:
         return found
 
     def _made(self, name: str) -> list[Place]:
-        """Where a name is made above; if nowhere, then below."""
+        """Where a name is made above; if nowhere, and it is nothing that is there from the start, then below."""
         makers = self._makers.get(name, [])
-        return [place for place in makers if self._above(place)] or [*makers]
+        above = [place for place in makers if self._above(place)]
+        return above if name in self._given else above or [*makers]
 
     def _above(self, place: Place) -> bool:
         """Whether a statement stands above the end of the cell that it is now."""
@@ -214,12 +217,16 @@ class Student:
 
     def _in_each_others_way(self) -> bool:
         """Whether it matters for an answer which cells below it have been run."""
+        if EVERYTHING in self._makers:
+            return True
         run = {place for place in self._said if place[0] in self.names}
         run = run.union(*(self._closure(function) for function in self.functions))
         made: dict[str, tuple[str, dict[str, str] | None]] = {}
         for place in run:
             statement = self._said[place]
             imports = statement.modules or None
+            if statement.made & self._given:  # an answer above it has the one that was there
+                return True
             for name in statement.made:
                 where, what = made.setdefault(name, (place[0], imports))
                 if where != place[0] and (imports is None or what != imports):

@@ -30,7 +30,8 @@ MOST_OWN = 300  # cells that are the student's own
 MOST_CELLS = 10_000
 MOST_PARTS = 1_000_000
 _BRACKETS = (b"{", b"[", b",")  # those in texts count as well
-_DEFINED = re.compile(r"^[ \t]*(?:>>> )?(?:def|class)[ \t]+(\w+)", re.MULTILINE)  # no \s: it runs over all empty lines
+# What a text defines or gives. No \s: it runs over all empty lines.
+_DEFINED = re.compile(r"^[ \t]*(?:>>> )?(?:(?:def|class)[ \t]+(\w+)|(\w+)[ \t]*=(?!=))", re.MULTILINE)
 
 
 @dataclass
@@ -124,7 +125,7 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
     lost = {function: name for name in missing for function in functions_of(master).get(name, [])}
     known = {cell.source for cell in master.cells}
     fixed = {cell.id for cell in master.cells if cell.cell_type != "code" or is_graded(cell)}
-    in_words = _answers_in_words(cells, master, missing)
+    in_words = _answers_in_words(cells, master)
     answers: dict[str, str] = {}
     own: dict[str, str] = {}
     order, unread, too_long, notes = [], [], set(), _another_lab(cells, master)
@@ -132,7 +133,7 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
         text = _text(cell) if isinstance(cell, dict) else ""
         is_code = isinstance(cell, dict) and cell.get("cell_type") == "code"
         if name is None and is_code:  # the cell has lost its names, and still defines what is asked for
-            name = next((lost[found] for found in _DEFINED.findall(text) if found in lost), None)
+            name = next((lost[f or g] for f, g in _DEFINED.findall(text) if (f or g) in lost), None)
         name = in_words.get(number, name)
         if name is None:
             identity = cell.get("id") if is_code else None
@@ -158,7 +159,7 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
         elif text != answers[name]:
             # A cell that was split, or a copy of it. As in the notebook: one after the other.
             notes.append(f"{name} is there more than once; the parts are taken in their order.")
-            answers[name] += "\n\n" + text
+            answers[name] += "\n\n" + _outdented(text)
         if name not in order:
             order.append(name)
     if unread:
@@ -170,12 +171,12 @@ def parse(data: bytes, master: nbformat.NotebookNode) -> Submission:
     )
 
 
-def _answers_in_words(cells: list, master: nbformat.NotebookNode, missing: set[str]) -> dict[int, str]:
-    """Cells that have lost their names and stand where an answer in words is wanted: below its question. By number."""
+def _answers_in_words(cells: list, master: nbformat.NotebookNode) -> dict[int, str]:
+    """Cells without a name that stand where an answer in words is wanted: below its question. By number."""
     wanted = {
         above.source: settings(cell)["grade_id"]
         for above, cell in itertools.pairwise(master.cells)
-        if is_solution(cell) and cell.cell_type == "markdown" and settings(cell)["grade_id"] in missing
+        if is_solution(cell) and cell.cell_type == "markdown"
     }
     known = {cell.source for cell in master.cells if not is_solution(cell)}
     found: dict[int, str] = {}
@@ -189,11 +190,18 @@ def _answers_in_words(cells: list, master: nbformat.NotebookNode, missing: set[s
     return found
 
 
+def _outdented(text: str) -> str:
+    """A part that is wholly indented, as Jupyter reads it, which would else belong to what stands above it."""
+    indent = re.match(r"\n*([ \t]*)", text)
+    if not indent or not indent[1]:
+        return text
+    return re.sub(rf"^{indent[1]}", "", text, flags=re.MULTILINE)
+
+
 def _another_lab(cells: list, master: nbformat.NotebookNode) -> list[str]:
     """A note where the notebook begins with the heading of another lab."""
-    heads = [
-        re.match(r"# (Lab \d+.*)", _text(cell)) for cell in (*cells[:1], *master.cells[:1]) if isinstance(cell, dict)
-    ]
+    first = [cell for cell in (*cells[:1], *master.cells[:1]) if isinstance(cell, dict)]
+    heads = [re.match(r"# (Lab \d+[^\r\n]*)", _text(cell)) for cell in first]
     if len(heads) == 2 and heads[0] and heads[1] and heads[0][1] != heads[1][1]:
         return [f"This is {heads[1][1]}, and the notebook calls itself {heads[0][1][:80]}: is it the right file?"]
     return []

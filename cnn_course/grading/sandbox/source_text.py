@@ -224,7 +224,7 @@ class _Simpler(ast.NodeTransformer):
         match _magic(node.value):
             case "run_line_magic", "time", str(line):
                 return self._inner(line, node.lineno - 1)
-            case "run_cell_magic", "time" | "capture", _, str(body):
+            case "run_cell_magic", "time" | "capture" | "prun", _, str(body):
                 return self._inner(body, node.lineno)
             case None:
                 return self.generic_visit(node)

@@ -143,7 +143,7 @@ class _Refused:
         if name == "__class__":
             return _Refused
         said = _SAID.format(object.__getattribute__(self, "_path"))
-        raise AttributeError(said) if name.startswith("__") else RuntimeError(said)
+        raise AttributeError(said)  # hasattr says no
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError(_SAID.format(object.__getattribute__(self, "_path")))

@@ -100,12 +100,13 @@ def pack(value: Any, arrays: list[np.ndarray], modules: Any = None, depth: int =
     """`value` as JSON, its arrays appended to `arrays`. modules(value) gives a number for a module that stays here."""
     if value is None or isinstance(value, bool):
         return value
-    if type(value) is int:
+    if isinstance(value, int):  # an IntEnum is one
+        value = int.__index__(value)
         return value if abs(value) < 1 << 62 else {"huge": 1 if value > 0 else -1}
-    if type(value) is float:
-        return {"float": value.hex()}
-    if type(value) is str:
-        return value[:_LONGEST_TEXT]
+    if isinstance(value, float) and not isinstance(value, np.generic):
+        return {"float": float.hex(value)}
+    if isinstance(value, str):  # one of NumPy, too
+        return str.__str__(value)[:_LONGEST_TEXT]
     kind = next((kind for kind in (list, tuple, dict) if isinstance(value, kind)), None)  # a named tuple is a tuple
     if depth < _DEEPEST and kind in (list, tuple) and len(value) <= 100_000:
         return {kind.__name__: [pack(item, arrays, modules, depth + 1) for item in value]}
