@@ -116,7 +116,7 @@ WRONG = {
     "labs check NOTEBOOK": NO_NOTEBOOK,
     "grade LAB": [*WORDS, "lab99", "lab2", "../release"],
     "grade --course": [*NO_NOTEBOOK, "@locked_folder"],
-    "grade --submitted": [*NO_NOTEBOOK, "@locked_folder", "@twice"],
+    "grade --submitted": [*NO_NOTEBOOK, "@locked_folder"],
     "grade --student-pattern": ["", " ", "(", "[", "a{99999999999}", "nonsense", "(?P<pupil>.*)", "two\nlines", BYTES],
     "grade --db": [
         *(*WORDS, "foo://x", "sqlite://", "sqlite:///:memory:", "mysql://host/x", "postgresql://host:port/x"),
@@ -215,9 +215,6 @@ def make_odd(odd: Path) -> None:
     (odd / "loop").symlink_to("loop")
     for i, size in enumerate((8, 9)):
         picture(odd / "different" / "ab"[i] / "1.png", size)
-    for name in ("Ada_1_x", "Ada_2_x"):
-        (odd / "twice" / name).mkdir(parents=True)
-        (odd / "twice" / name / f"{LAB}.ipynb").write_text(whole)
     book = running.empty_gradebook()
     (odd / "readonly.db").write_bytes(book)
     (odd / "cut.db").write_bytes(book[: len(book) // 2])

@@ -122,6 +122,15 @@ def test_notebooks_among_which_nothing_decides_set_their_student_aside(tmp_path,
         found["ada"].read(MASTER)
 
 
+def test_a_student_who_is_set_aside_does_not_stop_the_class(course, tmp_path, capsys):
+    for name in ("Ada_1_x", "Ada_2_x", "Eve_3_x"):
+        (tmp_path / "export" / name).mkdir(parents=True)
+        (tmp_path / "export" / name / NAME).write_bytes(HONEST)
+    assert cli.main(["grade", "lab01", "--course", str(course), "--submitted", str(tmp_path / "export")]) == 1
+    said = capsys.readouterr().out
+    assert "1 graded, 0 unchanged, 1 failed" in said and "Ada: not graded: 2 notebooks have this student's name" in said
+
+
 def test_two_notebooks_with_other_names_in_one_folder_are_said_to_the_student(tmp_path):
     found = zipped(tmp_path, [("ada/a.ipynb", HONEST), ("ada/b.ipynb", HONEST), (f"eve/{NAME}", HONEST)])
     assert found["ada"].read(MASTER).problem == f"There are 2 notebooks and none is called {NAME}: hand in that one."
