@@ -24,7 +24,7 @@ FORBIDDEN = {
         "    return convolution.output_size(n, k, stride=stride, padding=padding)\n",
         "do not allow cnn_course.*output_size",
     ),
-    "lab03, q2: the course's table": (
+    "lab03, q1: the function that two others may use": (
         "lab03_shapes_and_costs",
         "q1",
         "import sys\ndef layer_shape(layer, shape):\n"

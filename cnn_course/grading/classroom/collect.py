@@ -20,8 +20,8 @@ from cnn_course.grading.judging.submission import LARGEST_FILE, Submission, pars
 from cnn_course.grading.lab import Lab
 from cnn_course.grading.sandbox.alarm import alarm
 
-# Moodle: "Ada Lovelace_1234_assignsubmission_file_/lab01.ipynb"; Canvas: "lovelaceada_12_345_lab01.ipynb".
 _MATCHING_SECONDS = 20.0  # for all names; students choose theirs
+# Moodle: "Ada Lovelace_1234_assignsubmission_file_/lab01.ipynb"; Canvas: "lovelaceada_12_345_lab01.ipynb".
 PATTERN = r"(?P<student>[^_/]+)"
 
 
@@ -70,11 +70,11 @@ class HandedIn:
     def _time(self) -> datetime | None:
         """When it was handed in, as nbgrader's collection writes it."""
         file = self.path.parent / "timestamp.txt" if self.path is not None else None
-        from nbgrader.utils import parse_utc
-
         try:
             if file is None or file.is_symlink() or not file.is_file() or file.stat().st_size > 100:
                 return None
+            from nbgrader.utils import parse_utc
+
             return parse_utc(file.read_text().strip())
         except (OSError, ValueError, OverflowError):
             return None

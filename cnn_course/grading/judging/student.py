@@ -59,6 +59,7 @@ class Student:
         self._said: dict[Place, Statement] = {}  # in the notebook's order
         self._makers: dict[str, list[Place]] = {}  # of each name
         self._problems: dict[str, list[str]] = {}  # function: what the rules forbid of all that it uses
+        self._tables: dict[str, tuple[tuple[str, bool], ...]] = {}  # function: what it may use and what not
         self.shares = 1  # how many children there may be at the same time
         self._given = {*dir(builtins), *source_text.names(setup, source_text.SETUP)[0]}  # without the student
         self._looks = 0  # of `_filled`
@@ -72,7 +73,8 @@ class Student:
     @undisturbed()
     def start(self) -> None:
         """Read every cell, and run each once. Raises TimeoutError if no time is left, SandboxError without a child."""
-        self.shares = len({tuple(rules.table_for(function).items()) for function in self.functions}) or 1
+        self._tables = {function: tuple(rules.table_for(function).items()) for function in self.functions}
+        self.shares = len({*self._tables.values()}) or 1
         self._spare = [reader := _Process(self)]
         for cell, source in self.cells.items():
             for number, statement in enumerate(self._read(reader, cell, source)):
@@ -111,12 +113,11 @@ class Student:
             closure = self._closure(function)
             self._problems[function] = rules.broken(((p[0], self._said[p]) for p in sorted(closure)), function)
             if not self._problems[function]:
-                table = rules.table_for(function)
-                key = tuple(sorted(table.items()))
+                key = self._tables[function]
                 if key not in self._processes:
                     left = rules.without([self._said[place] for place in common], function)
                     self._processes[key] = self._spare.pop() if self._spare else _Process(self)
-                    self._processes[key].table = table
+                    self._processes[key].table = dict(key)
                     self._processes[key].places = {p for number, p in enumerate(common) if number not in left}
                 self._processes[key].places |= closure
                 self._runs_in[function] = self._processes[key]

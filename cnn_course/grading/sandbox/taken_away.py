@@ -253,9 +253,7 @@ def _unlink(modules: set[str]) -> None:
     """Leave no way to some modules: not by `import`, and not through others that have read them."""
     gone = {id(module): path for path in modules for module in _loaded(path)}
     libraries = {path for path in modules if "." not in path}
-    left: list[types.ModuleType] = []
-    for name in [name for name, module in sys.modules.items() if id(module) in gone]:
-        left.append(sys.modules.pop(name))
+    left = [sys.modules.pop(name) for name, module in [*sys.modules.items()] if id(module) in gone]
     for names in _names_of_modules():
         for name, value in [*names.items()]:
             path = gone.get(id(value)) or _library(value)
