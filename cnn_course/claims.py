@@ -1,18 +1,30 @@
-"""Sentences whose numbers are computed: `state` puts values into a text, so that the two cannot drift apart.
+"""Sentences that cannot drift away from what was computed.
+
+`state` puts numbers into a sentence:
 
     claims.state("A dense layer needs {dense:,} weights, the shared kernel {shared}.", dense=2_408_448, shared=75)
 
 The numbers are stored beside the sentence as well, where `tests/test_claims.py` compares them with published ones.
+
+`for_settings` binds what a lecture says to the settings that it was written for. With these a claim that fails stops
+the lecture; with others, which a student may choose, a line says that it does not hold for them, and what came:
+
+    claim = claims.for_settings(globals(), DATASET="digits", EPOCHS=8, SEEDS=3, SEED=0)
+    claim("a shift by two pixels costs the MLP half of its accuracy", lost.min() > 0.5, lost=lost)
 """
 
+import linecache
 import re
 import string
+import sys
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from IPython.display import display
 
 from cnn_course.arguments.floats import Number, finite
-from cnn_course.arguments.objects import text
+from cnn_course.arguments.objects import flag, mapping, text
 from cnn_course.arguments.shown import brief
 
 
@@ -45,3 +57,62 @@ def state(sentence: str, **numbers: Number) -> None:
         raise ValueError(f"claims.state: a format in the sentence does not fit: {error}") from None
     stored = {name: int(v) if isinstance(v, int | np.integer) else round(float(v), 6) for name, v in numbers.items()}
     display({"text/markdown": said, "text/plain": said}, metadata={"claims": stored}, raw=True)
+
+
+def for_settings(now: Mapping[str, Any], **stored: Any) -> "Claims":
+    """Return a function `claim` for a lecture, and say so where its settings are not those of its text.
+
+    now: where the settings are, `globals()` in a notebook. stored: each setting that the sentences depend on, with the
+    value for which they were written. Raises ValueError for a setting that `now` does not have.
+    """
+    mapping("now", now)
+    missing = [name for name in stored if name not in now]
+    if missing:
+        raise ValueError(f"claims.for_settings: there is no {missing[0]} here: run the cell with the settings first")
+    other = {name: now[name] for name, value in stored.items() if not _same(now[name], value)}
+    if other:
+        what = "; ".join(f"`{name}` is {brief(value)}, not {brief(stored[name])}" for name, value in other.items())
+        said = (
+            f"**Not the stored settings:** {what}. Sentences, titles and descriptions of figures were written for the "
+            "stored ones. What they claim is checked again with yours, and a line says where it does not hold."
+        )
+        display({"text/markdown": said, "text/plain": said}, raw=True)
+    return Claims(other)
+
+
+class Claims:
+    """What a lecture claims, checked. Made by `for_settings`; `other` are the settings that are not the stored ones."""
+
+    def __init__(self, other: Mapping[str, Any]):
+        self.other = dict(other)
+
+    def __call__(self, claim: str, holds: bool, /, **came: Any) -> None:
+        """Check a claim: what the text says, whether it holds, and the numbers from which this was seen.
+
+        Raises AssertionError where it does not hold with the stored settings, and says the claim, what came and the
+        line; with others that is displayed. Raises TypeError for a condition that is not True or False.
+        """
+        text("claim", claim)
+        if flag("holds", holds):
+            return
+        values = ", ".join(f"{name} = {_short(value)}" for name, value in came.items())
+        if not self.other:
+            frame = sys._getframe(1)
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+            raise AssertionError(f"claimed: {claim}; came: {values or 'False'}; line {frame.f_lineno}: {line}")
+        settings = ", ".join(f"`{name} = {brief(value)}`" for name, value in self.other.items())
+        said = f"**Does not hold with {settings}:** {claim}. Here: {values or 'it does not'}."
+        display({"text/markdown": said, "text/plain": said}, metadata={"does_not_hold": claim}, raw=True)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(a == b)
+
+
+def _short(value: Any) -> str:
+    """A number or an array with four digits, anything else as it is."""
+    if isinstance(value, float | np.floating):
+        return f"{value:.4g}"
+    if isinstance(value, np.ndarray):
+        return " ".join(np.array2string(value, precision=4, threshold=20).split())
+    return brief(value)

@@ -139,6 +139,7 @@ CALLS = {
     "network.accuracy": lambda: {"net": net(), "x": IMAGES, "labels": LABELS},
     "network.save": lambda folder: {"net": net(), "path": folder / "net.npz"},
     "network.load": lambda folder: {"net": net(), "path": written(folder)},
+    "paired.difference": lambda: {"a": numbers(4), "b": numbers(4) + 1, "comparisons": 2},
     "gradient_check.numerical_gradient": lambda: {"f": np.sum, "x": numbers(2, 3)},
     "gradient_check.relative_error": lambda: {"a": numbers(2, 3), "b": numbers(2, 3) + 1e-9},
     "gradient_check.layer_errors": lambda: {

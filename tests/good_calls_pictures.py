@@ -129,6 +129,7 @@ CALLS = {
     "datasets.describe": lambda folder: {"root": str(folder)},
     # --- words and questions
     "claims.state": lambda: {"sentence": "Nine plus nine is {sum}.", "sum": 18},
+    "claims.for_settings": lambda: {"now": {"EPOCHS": 8}},
     "quiz.choice": lambda: {
         "question": "What is 2 + 2?", "options": ["3", "4"], "answer": "4", "why": ["That is 2 + 1.", "Yes."],
     },

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 from cnn_course import claims
@@ -170,3 +171,40 @@ def test_state_puts_the_numbers_in(capsys):
 def test_bad_statements(sentence, numbers, error, message):
     with pytest.raises(error, match=message):
         claims.state(sentence, **numbers)
+
+
+def test_a_claim_that_fails_stops_with_the_stored_settings():
+    claim = claims.for_settings({"EPOCHS": 8, "other": 1}, EPOCHS=8)
+    claim("nine is less than ten", 9 < 10)
+    with pytest.raises(AssertionError) as failure:
+        claim("depth hurts", bool(np.bool_(False)), error=np.array([0.25, 0.5]), least=np.float64(1 / 3))
+    said = str(failure.value)
+    assert said.startswith("claimed: depth hurts; came: error = [0.25 0.5 ], least = 0.3333; line ")
+    assert 'claim("depth hurts"' in said  # the line itself
+
+
+def test_with_other_settings_a_line_says_so(capsys):
+    claim = claims.for_settings({"EPOCHS": 1, "SEEDS": 3, "SEED": 7}, EPOCHS=8, SEEDS=3, SEED=0)
+    assert "`EPOCHS` is 1, not 8; `SEED` is 7, not 0" in capsys.readouterr().out
+    claim("it holds", True, x=1)
+    assert capsys.readouterr().out == ""
+    claim("depth hurts", np.bool_(False), error=0.25)
+    said = "**Does not hold with `EPOCHS = 1`, `SEED = 7`:** depth hurts. Here: error = 0.25."
+    assert said in capsys.readouterr().out
+
+
+def test_nothing_is_said_where_the_settings_are_the_stored_ones(capsys):
+    claims.for_settings({"SEEDS": 3, "SAMPLES": (1, 2)}, SEEDS=3, SAMPLES=(1, 2))
+    assert capsys.readouterr().out == ""
+
+
+def test_bad_claims():
+    with pytest.raises(ValueError, match="there is no EPOCHS here: run the cell with the settings first"):
+        claims.for_settings({}, EPOCHS=8)
+    with pytest.raises(TypeError, match="now must be a dict"):
+        claims.for_settings(None)
+    claim = claims.for_settings({})
+    with pytest.raises(TypeError, match="holds must be True or False, not ndarray of shape"):
+        claim("all of them", np.array([True, False]))
+    with pytest.raises(TypeError, match="claim must be a string"):
+        claim(3, True)

@@ -1,10 +1,12 @@
 """What every lecture keeps to, read from its file alone. That its outputs come out again is nbval's part."""
 
+import ast
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+import settings_table
 
 from cnn_course.commands.execute_notebook import WIDGET_VIEW, code_cells, has_tag, headline, stored_text
 
@@ -131,3 +133,85 @@ def test_links_to_files_exist(lecture, notebook):
     for target in targets:
         if not re.match(r"[a-z]+:|#", target):
             assert (lecture.parent / target.partition("#")[0]).exists(), target
+
+
+# --- settings, seeds, claims: what makes a lecture true in other hands (tests/robust.py runs them)
+
+
+def test_every_setting_is_in_the_table_with_values_to_try(notebook):
+    stored, table = settings_table.stored(notebook), settings_table.table(notebook)
+    assert list(table) == list(stored), f"a row for each parameter, in order, under {settings_table.HEAD}"
+    for name, (here, tried) in table.items():
+        assert settings_table.values(here)[:1] == [stored[name]], f"{name}: 'here' begins with the stored value"
+        assert name in ("SEED", "DEVICE") or settings_table.values(tried), f"{name}: no value to try between backticks"
+
+
+def test_what_is_drawn_depends_on_the_setting_seed(notebook):
+    literal = r"(?:default_rng|manual_seed|RandomState|SeedSequence)\(\s*\d|\b(?:seed|random_state)=\d|default_rng\(\)"
+    code = [cell for cell in code_cells(notebook) if not has_tag(cell, "parameters")]
+    assert [f"{c.id}: {found}" for c in code for found in re.findall(literal, c.source)] == [], "SEED, SEED + 1, ..."
+    draws = any(re.search(r"default_rng|manual_seed|Generator\(|\bseed=", cell.source) for cell in code)
+    assert not draws or settings_table.stored(notebook).get("SEED") == 0, "what draws has the parameter SEED = 0"
+
+
+def test_what_trains_can_be_sent_to_a_device(notebook):
+    trains = any(re.search(r"\btrain\.fit\(|\boptim\b|\.backward\(\)", cell.source) for cell in code_cells(notebook))
+    imports_torch = any(re.search(r"^(?:import|from) torch", c.source, re.M) for c in code_cells(notebook))
+    assert not (trains and imports_torch) or "DEVICE" in settings_table.stored(notebook)
+
+
+def test_claims_are_bound_to_the_stored_settings(notebook):
+    bound = [
+        {word.arg: ast.literal_eval(word.value) for word in node.keywords}
+        for cell in code_cells(notebook)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "claims.for_settings"
+    ]
+    stored = {name: value for name, value in settings_table.stored(notebook).items() if name != "DEVICE"}
+    assert bound == ([stored] if stored else bound[:1])
+
+
+def test_an_assert_says_what_was_claimed_and_what_came(notebook):
+    for cell in code_cells(notebook):
+        for node in ast.walk(ast.parse(cell.source)):
+            assert not isinstance(node, ast.Assert) or node.msg, (
+                f"{cell.id}: {ast.unparse(node)}: claim(...), or say it"
+            )
+
+
+def test_no_claim_hides_behind_a_setting(notebook):
+    names = set(settings_table.stored(notebook))
+    for cell in code_cells(notebook):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.If) and names & {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}:
+                inside = "\n".join(ast.unparse(part) for part in node.body)
+                assert not re.search(r"\bassert\b|\bclaim\(", inside), f"{cell.id}: if {ast.unparse(node.test)}"
+
+
+def test_reasons_do_not_say_right_twice(notebook):
+    for cell in code_cells(notebook):
+        if re.search(r"^quiz\.", cell.source, re.M):
+            assert not re.search(r"""["']Right[.:,]""", cell.source), f"{cell.id}: the check says Right itself"
+
+
+HEADINGS = {
+    path.stem[:2]: set(re.findall(r"^## (\d+\.\d+)", path.read_text("utf-8").replace('"', "\n"), re.M))
+    for path in LECTURES
+}
+LABS = sorted(path.name for path in (FOLDER.parent / "labs" / "release").iterdir() if path.is_dir())
+
+
+def test_what_is_referred_to_exists(lecture, notebook):
+    text = "\n".join(cell.source for cell in notebook.cells)
+    for numbers in re.findall(r"\b[Ll]ectures?\s+(\d+(?:(?:,|\s+and|\s+to|\s+or|,\s+and)\s+\d+)*)", text):
+        for number in re.findall(r"\d+", numbers):
+            assert 1 <= int(number) <= len(LECTURES), f"there is no lecture {number}"
+    for number in re.findall(r"\b[Ll]ab\s+(\d+)", text):
+        assert 1 <= int(number) <= len(LABS), f"there is no lab {number}"
+    for place in re.findall(r"\b[Ss]ections?\s+(\d+\.\d+)", text) + re.findall(r"§\s*(\d+\.\d+)", text):
+        assert place in HEADINGS[f"{int(place.partition('.')[0]):02d}"], f"there is no section {place}"
+
+
+def test_every_lab_is_linked_from_the_lecture_before_it():
+    text = "".join(path.read_text(encoding="utf-8") for path in LECTURES)
+    assert [lab for lab in LABS if f"](../labs/release/{lab}/{lab}.ipynb)" not in text] == []

@@ -131,6 +131,7 @@ CALLS = {
     "array_engine.cache_blocks": sums,
     "array_engine.conv_arguments": lambda m: m.output_size(32, 3, padding="same"),
     "claims": lambda m: m.state("{n} weights.", n=3),
+    "paired": lambda m: m.difference([1, 2], [0, 0]),
     "convolution": lambda m: m.conv_backward(m.conv2d(PICTURE, KERNEL[None, None]), PICTURE, KERNEL[None, None]),
     "data_sources.download": refuse_what_was_altered,
     "data_sources.drawing": lambda m: m.balanced_labels(4, 2, m.stream(0, 1)),

@@ -1,0 +1,123 @@
+"""A second device, played on the CPU: what a GPU would refuse, a mix of its tensors with the CPU's, fails here too.
+
+    import second_device
+    second_device.install()     # from now on "auto" and "cuda" mean this device, in this process
+    second_device.COPIES        # how often numbers went to the device and back
+
+Its tensors wrap one of the CPU, which computes. torch lets a device be written in Python (`privateuse1`); what goes
+from one device to the other passes `_dispatch` and is counted there.
+"""
+
+import contextlib
+from typing import Any
+
+import torch
+from torch.utils import _pytree as tree
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+aten = torch.ops.aten
+_setup_privateuseone_for_python_backend("gpu")
+DEVICE = torch.device("gpu:0")
+COPIES = {"to the device": 0, "back": 0}
+# A GPU takes an index from the CPU, too.
+TAKE_AN_INDEX = (aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default)
+
+
+class OnDevice(torch.Tensor):
+    """A tensor of the second device around one of the CPU, `raw`."""
+
+    @staticmethod
+    def __new__(cls, raw: torch.Tensor) -> "OnDevice":
+        return torch.Tensor._make_wrapper_subclass(
+            cls, raw.shape, strides=raw.stride(), storage_offset=raw.storage_offset(), dtype=raw.dtype, device=DEVICE
+        )
+
+    def __init__(self, raw: torch.Tensor):
+        self.raw = raw
+
+    def __repr__(self) -> str:
+        return f"OnDevice({self.raw!r})"
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        return _dispatch(func, args, dict(kwargs or {}))
+
+
+def _raw(value: Any) -> Any:
+    return value.raw if isinstance(value, OnDevice) else value
+
+
+def _dispatch(func: Any, args: tuple, kwargs: dict) -> Any:
+    if func.name().startswith("aten::to."):
+        return func.decompose(*args, **kwargs)
+    if func is aten._to_copy.default:
+        return _copy_to(*args, **kwargs)
+    if func is aten.copy_.default:
+        into, source = args[:2]
+        _count(isinstance(source, OnDevice), isinstance(into, OnDevice))
+        _raw(into).copy_(_raw(source))
+        return into
+    if func is aten._local_scalar_dense.default:  # .item(), float(x), if x:
+        _count(True, False)
+    tensors = [value for value in tree.tree_leaves((args, kwargs)) if isinstance(value, torch.Tensor)]
+    ours = [value for value in tensors if isinstance(value, OnDevice)]
+    if ours and func not in TAKE_AN_INDEX and any(not isinstance(v, OnDevice) and v.dim() for v in tensors):
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, gpu:0 and cpu! ({func})"
+        )
+    args, kwargs = tree.tree_map(_raw, (args, kwargs))
+    if kwargs.get("device") is not None:
+        kwargs["device"] = torch.device("cpu")
+    same = {id(value.raw): value for value in ours}  # what works in place gives back what it was given
+    out = func(*args, **kwargs)
+    return tree.tree_map(lambda v: _wrapped(v, same), out)
+
+
+def _wrapped(value: Any, same: dict[int, OnDevice]) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return same[id(value)] if id(value) in same else OnDevice(value)
+
+
+def _copy_to(x: torch.Tensor, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: Any) -> Any:
+    layout = {} if memory_format is None else {"memory_format": memory_format}
+    out = _raw(x).to(dtype=dtype or x.dtype, copy=True, **layout)
+    to_device = torch.device(device or x.device).type == DEVICE.type
+    _count(isinstance(x, OnDevice), to_device)
+    return OnDevice(out) if to_device else out
+
+
+def _count(from_device: bool, to_device: bool) -> None:
+    if from_device != to_device:
+        COPIES["to the device" if to_device else "back"] += 1
+
+
+def _empty(size: Any, dtype: Any = None, memory_format: Any = None, **_: Any) -> OnDevice:
+    return OnDevice(
+        torch.empty(size, dtype=dtype, **({} if memory_format is None else {"memory_format": memory_format}))
+    )
+
+
+def _empty_strided(size: Any, stride: Any, dtype: Any = None, **_: Any) -> OnDevice:
+    return OnDevice(torch.empty_strided(size, stride, dtype=dtype))
+
+
+def _copy_from(source: torch.Tensor, into: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
+    """torch.tensor(..., device=...) fills a tensor of the device in this way."""
+    _count(isinstance(source, OnDevice), isinstance(into, OnDevice))
+    _raw(into).copy_(_raw(source))
+    return into
+
+
+def install() -> None:
+    """Make tensors of this device and let the course choose it for "auto" and "cuda"; there is no way back."""
+    global _library
+    _library = torch.library.Library("aten", "IMPL")  # goes when nothing holds it
+    _library.impl("empty.memory_format", _empty, "PrivateUse1")
+    _library.impl("empty_strided", _empty_strided, "PrivateUse1")
+    _library.impl("_copy_from", _copy_from, "PrivateUse1")
+    from cnn_course import train
+
+    choose = train.choose_device
+    train.choose_device = lambda name="auto": DEVICE if name in ("auto", "cuda") else choose(name)
+    torch.autocast = lambda *args, **kwargs: contextlib.nullcontext()
