@@ -69,6 +69,11 @@ def sharpen() -> Kernel:
     return identity() - laplacian()
 
 
+def corners() -> Kernel:
+    """The change downwards of the change to the right: 0 on level and upright edges, not on slanted ones or corners."""
+    return np.array([[1.0, 0, -1], [0, 0, 0], [-1, 0, 1]])
+
+
 def sobel_x() -> Kernel:
     """Change from left to right, smoothed vertically: positive where it is brighter to the right (vertical edges)."""
     return np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
@@ -191,6 +196,7 @@ PRESETS: MappingProxyType[str, Kernel] = MappingProxyType(
             "sharpen": sharpen(),
             "Laplacian": laplacian(),
             "Laplacian, 8 neighbours": laplacian(diagonal=True),
+            "corners": corners(),
             "Sobel x": sobel_x(),
             "Sobel y": sobel_y(),
             "Prewitt x": prewitt_x(),

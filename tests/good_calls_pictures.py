@@ -74,6 +74,7 @@ CALLS = {
     "filters.gaussian": lambda: {"k": 3, "sigma": 1.5},
     "filters.laplacian": lambda: {"diagonal": True},
     "filters.sharpen": lambda: {},
+    "filters.corners": lambda: {},
     "filters.sobel_x": lambda: {},
     "filters.sobel_y": lambda: {},
     "filters.prewitt_x": lambda: {},

@@ -19,6 +19,7 @@ def test_kernels_by_hand():
     np.testing.assert_array_equal(filters.sharpen(), [[0, -1, 0], [-1, 5, -1], [0, -1, 0]])
     np.testing.assert_array_equal(filters.box(), np.full((3, 3), 1 / 9))
     np.testing.assert_array_equal(filters.two_tap_edge(), [[-1, 1]])
+    np.testing.assert_array_equal(filters.corners(), [[1, 0, -1], [0, 0, 0], [-1, 0, 1]])
     np.testing.assert_array_equal(filters.sobel_y(), filters.sobel_x().T)
     np.testing.assert_array_equal(filters.prewitt_y(), filters.prewitt_x().T)
 
@@ -35,7 +36,7 @@ def test_apply_by_hand():
 
 def test_sums():
     for name, kernel in filters.PRESETS.items():
-        difference = any(word in name for word in ("Laplacian", "Sobel", "Prewitt"))
+        difference = any(word in name for word in ("Laplacian", "corners", "Sobel", "Prewitt"))
         assert kernel.shape == (3, 3)
         assert kernel.dtype == np.float64
         assert kernel.sum() == pytest.approx(0 if difference else 1), name
@@ -87,6 +88,15 @@ def test_a_filter_ignores_edges_along_its_own_difference():
     stripes = np.tile(np.array([0.0, 1.0] * 5)[:, None], (1, 8))  # horizontal edges only
     assert not filters.apply(stripes, filters.sobel_x()).any()
     assert filters.apply(stripes, filters.laplacian()).any()
+
+
+def test_corners_ignores_level_and_upright_edges():
+    level = np.tile(np.array([0.0, 0, 1, 1, 1])[:, None], (1, 6))
+    assert not filters.apply(level, filters.corners()).any() and not filters.apply(level.T, filters.corners()).any()
+    assert filters.apply(np.triu(np.ones((6, 6))), filters.corners())[1:-1, 1:-1].any()  # a slanted edge
+    quarter = np.pad(np.ones((3, 3)), ((3, 0), (3, 0)))
+    seen = np.argwhere(filters.apply(quarter, filters.corners()))
+    np.testing.assert_array_equal(seen, [[2, 2], [2, 3], [3, 2], [3, 3]])
 
 
 def test_separate():
