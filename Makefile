@@ -20,7 +20,7 @@ endef
 export CHECK_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help course test quick coverage run lint format bench labs lock lowest clean
+.PHONY: help course test quick coverage robust run lint format bench labs lock lowest clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,6 +42,9 @@ quick: .venv/.ready  ## in a minute: tests without lectures, browser, grading an
 
 coverage: .venv/.ready  ## lines and branches that those and the slow tests reach, above a floor (pyproject.toml)
 	@$(PYTEST) tests -m "not (browser or grading)" --cov --cov-report=term:skip-covered $(ARGS)
+
+robust: .venv/.ready  ## lectures with every recommended value, three fresh seeds, every cell again, on a second device
+	@$(BIN)/python tests/robust.py $(ARGS)
 
 run: .venv/.ready  ## execute every lecture in order; seconds, cells, headline result
 	@$(BIN)/cnn-course run $(ARGS)
