@@ -82,3 +82,12 @@ def test_who_stops_early_leaves_no_process():
     tasks.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_warm_workers_are_there_before_the_first_call():
+    with Pool(partial(partial, eval), 60) as pool:
+        pool.warm(2)
+        started = {worker._process.pid for worker in pool._idle}
+        assert len(started) == 2
+        assert pool.call("__import__('os').getpid()") in started and len(pool._all) == 2
+    assert pool._all == []

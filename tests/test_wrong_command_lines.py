@@ -39,7 +39,7 @@ from cnn_course.commands import open as open_  # noqa: E402
 from cnn_course.data_sources import download, image_folder, published_files  # noqa: E402
 from cnn_course.files.whole_files import write_whole  # noqa: E402
 from cnn_course.grading import release  # noqa: E402
-from cnn_course.grading.classroom import grade_class, gradebook  # noqa: E402
+from cnn_course.grading.classroom import grade_class, gradebook, pool  # noqa: E402
 from cnn_course.grading.classroom.results import Results  # noqa: E402
 from cnn_course.grading.judging import judge  # noqa: E402
 from cnn_course.grading.lab import Lab, is_graded, is_setup, is_solution, settings  # noqa: E402
@@ -320,7 +320,7 @@ def without_work(monkeypatch, world: Path) -> None:
     monkeypatch.setattr(cold_host, "nests", lambda: True)
     monkeypatch.setattr(train, "fit", reached)
     monkeypatch.setattr(execute_notebook, "execute", reached)
-    monkeypatch.setattr(grade_class, "Pool", reached)
+    monkeypatch.setattr(grade_class.Pool, "run", reached)
     monkeypatch.setattr(judge.Judge, "__call__", reached)
     monkeypatch.setattr(grade_class, "_lost_by_the_model", lambda *_: "")  # it is graded before the class
     from jupyterlab.labapp import LabApp
@@ -473,17 +473,23 @@ def copy(world: Path, folder: Path) -> None:
     make_odd(folder / "odd")
 
 
-class SamePoints:
-    """In the place of a pool of judges: all points for everybody."""
+class SamePoints(pool.Pool):
+    """In the place of a pool of judges: all points for everybody, the model answers too."""
 
     def __init__(self, make, seconds):
+        super().__init__(make, seconds)
         self.lab = make.args[0]
 
-    def run(self, tasks, workers):
+    def warm(self, workers):
+        pass
+
+    def call(self, task):
         cells = [settings(cell) for cell in self.lab.master.cells if is_graded(cell)]
-        for task in tasks:
-            points = [judge.CellGrade(cell["grade_id"], cell["points"], cell["points"]) for cell in cells]
-            yield task, judge.Grade(points, [], 0.0)
+        points = [judge.CellGrade(cell["grade_id"], cell["points"], cell["points"]) for cell in cells]
+        return judge.Grade(points, [], 0.0)
+
+    def run(self, tasks, workers):
+        yield from ((task, self.call(task)) for task in tasks)
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def grade(args: argparse.Namespace) -> int:
     """Grade, report, export; returns 1 if a submission could not be graded."""
+    # Where this module is there, jsonschema compiles a grammar of web addresses, in 0.7 s, and a notebook has none.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from cnn_course.grading.classroom import collect
     from cnn_course.grading.classroom.grade_class import grade_class
     from cnn_course.grading.classroom.gradebook import heads, marks_of

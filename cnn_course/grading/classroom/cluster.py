@@ -31,9 +31,12 @@ class _Judges(WorkerPlugin):
 
 
 def on_cluster(
-    make: Callable[[], Callable[[Any], Any]], waiting: Sequence[Submission], seconds: float, address: str
-) -> Iterator[tuple[Submission, Any]]:
-    """Yield (submission, result) as they end; `make` and `seconds` as for a `Pool`.
+    make: Callable[[], Callable[[Any], Any]],
+    waiting: Sequence[tuple[Submission, int]],
+    seconds: float,
+    address: str,
+) -> Iterator[tuple[tuple[Submission, int], Any]]:
+    """Yield (task, result) as they end, each task a submission with its seed; `make` and `seconds` as for a `Pool`.
 
     Raises GradeError where no scheduler answers at `address`.
     """
@@ -51,8 +54,7 @@ def on_cluster(
         client.register_plugin(_Judges(make, seconds), name=run)
         try:
             futures = {
-                client.submit(_judged, run, submission, key=f"{submission.student}-{run}", pure=False): submission
-                for submission in waiting
+                client.submit(_judged, run, task, key=f"{task[0].student}-{run}", pure=False): task for task in waiting
             }
             for future in as_completed(futures):
                 try:
@@ -64,7 +66,7 @@ def on_cluster(
             client.unregister_worker_plugin(run)
 
 
-def _judged(run: str, submission: Submission) -> Any:
+def _judged(run: str, task: tuple[Submission, int]) -> Any:
     """Called in a thread of a worker of the cluster."""
     plugins: dict[str, Any] = get_worker().plugins
-    return plugins[run].pool.call(submission)
+    return plugins[run].pool.call(task)

@@ -14,14 +14,16 @@ import fnmatch
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from tqdm import tqdm
 
-from cnn_course.errors import GradeError, UnreadableError
+from cnn_course.errors import CourseError, GradeError, UnreadableError
 from cnn_course.files import system_errors
 from cnn_course.files.whole_files import write_whole
 from cnn_course.grading.classroom import collect, feedback
@@ -33,6 +35,9 @@ from cnn_course.grading.judging.judge import SUBMISSION_SECONDS, CellGrade, Grad
 from cnn_course.grading.judging.submission import Submission
 from cnn_course.grading.lab import Lab, is_graded, is_solution, settings
 from cnn_course.grading.sandbox import bubblewrap, cold_host
+
+_NO_NAMESPACES = "The kernel refuses namespaces within a sandbox: each submission gets one of its own, which is slow."
+_Task = tuple[Submission, int]  # with the seed of the hidden inputs
 
 
 @dataclass
@@ -73,42 +78,36 @@ def grade_class(
     if sandboxed:
         bubblewrap.check()
     results = Results(lab)
-    judging = functools.partial(Judge, lab, seconds=seconds, sandboxed=sandboxed)
-    seed = results.seed(seed, functools.partial(_lost_by_the_model, lab, judging))
-    with marks_of(lab, db) as marks:
-        entered, papers = marks.entered(), _Papers(lab, results, marks, seed)
-        waiting, unchanged, outcome = [], [], ClassOutcome(0, 0, {})
-        for one in handed_in:
-            try:
-                submission = one.read(lab.master)
-            except UnreadableError as error:
-                outcome.failed[one.student] = str(error)
-                continue
-            old = None if again or submission.student not in entered else results.load(submission.student)
-            if old is not None and old.fingerprint == results.fingerprint(submission, seed):
-                unchanged.append((submission, old.grade))
-            elif submission.problem:
-                papers.write(submission, _refused(lab.master, submission.problem))
-                outcome.graded += 1
-            else:
-                waiting.append(submission)
-        outcome.unchanged = len(unchanged)
-        if waiting and sandboxed and not cold_host.nests():
-            slow = "The kernel refuses namespaces within a sandbox: each submission gets one of its own, which is slow."
-            print(slow, file=sys.stderr)
-        judged = _judged(functools.partial(judging, seed=seed), waiting, workers, longest(seconds), scheduler)
-        title, watched = lab.name, sys.stderr.isatty()
-        for submission, grade in tqdm(judged, title, len(waiting), unit="submission", disable=not watched):
-            if isinstance(grade, Grade):
-                papers.write(submission, grade)
-                outcome.graded += 1
-            else:
-                outcome.failed[submission.student] = f"{type(grade).__name__}: {grade}"
-        for submission, grade in unchanged:  # a person may have given points or comments since
-            if marks.automatic(submission.student) != {cell.name: cell.points for cell in grade.cells}:
-                marks.save(submission, grade, set())
-                outcome.entered.append(submission.student)
-            papers.write_feedback(submission, grade)
+    workers = min(workers or len(os.sched_getaffinity(0)), max(len(handed_in), 1))
+    judging = functools.partial(_Judging, lab, seconds=seconds, sandboxed=sandboxed)
+    with ThreadPoolExecutor(2) as beside, Pool(judging, longest(seconds)) as pool:
+        # The gradebook opens, which takes a second, while the model answers are graded.
+        proven = beside.submit(results.seed, seed, functools.partial(_lost_by_the_model, lab, pool, workers))
+        nested = beside.submit(cold_host.nests) if sandboxed else None
+        with marks_of(lab, db) as marks:
+            papers = _Papers(lab, results, marks, proven.result())
+            outcome = ClassOutcome(0, 0, {})
+            waiting, unchanged = papers.sort(handed_in, outcome, again)
+            if waiting and nested is not None and not nested.result():
+                print(_NO_NAMESPACES, file=sys.stderr)
+            tasks = [(submission, papers.seed) for submission in waiting]
+            judged: Iterable[tuple[_Task, Any]] = ()
+            if tasks and scheduler is None:
+                judged = pool.run(tasks, workers)
+            elif tasks:
+                judged = _on_cluster(judging, tasks, longest(seconds), str(scheduler))
+            title, watched = lab.name, sys.stderr.isatty()
+            for (submission, _), grade in tqdm(judged, title, len(tasks), unit="submission", disable=not watched):
+                if isinstance(grade, Grade):
+                    papers.write(submission, grade)
+                    outcome.graded += 1
+                else:
+                    outcome.failed[submission.student] = f"{type(grade).__name__}: {grade}"
+            for submission, grade in unchanged:  # a person may have given points or comments since
+                if marks.automatic(submission.student) != {cell.name: cell.points for cell in grade.cells}:
+                    marks.save(submission, grade, set())
+                    outcome.entered.append(submission.student)
+                papers.write_feedback(submission, grade)
     return outcome
 
 
@@ -131,6 +130,30 @@ class _Papers:
     results: Results
     marks: Marks
     seed: int
+
+    def sort(
+        self, handed_in: list[collect.HandedIn], outcome: ClassOutcome, again: bool
+    ) -> tuple[list[Submission], list[tuple[Submission, Grade]]]:
+        """What is to be graded, and what has not changed, with its grade. The rest needs no judge."""
+        entered = self.marks.entered()
+        waiting: list[Submission] = []
+        unchanged: list[tuple[Submission, Grade]] = []
+        for one in handed_in:
+            try:
+                submission = one.read(self.lab.master)
+            except UnreadableError as error:
+                outcome.failed[one.student] = str(error)
+                continue
+            old = None if again or submission.student not in entered else self.results.load(submission.student)
+            if old is not None and old.fingerprint == self.results.fingerprint(submission, self.seed):
+                unchanged.append((submission, old.grade))
+            elif submission.problem:
+                self.write(submission, _refused(self.lab.master, submission.problem))
+                outcome.graded += 1
+            else:
+                waiting.append(submission)
+        outcome.unchanged = len(unchanged)
+        return waiting, unchanged
 
     def write(self, submission: Submission, grade: Grade) -> None:
         """Store one result; grade.json comes last, so that an interrupted write is done again."""
@@ -157,11 +180,26 @@ class _Papers:
             write_whole(file, page)
 
 
-def _lost_by_the_model(lab: Lab, judging: functools.partial[Judge], seed: int) -> str:
+class _Judging:
+    """What a worker does: a judge, and the seed with each submission."""
+
+    def __init__(self, lab: Lab, *, seconds: float, sandboxed: bool) -> None:
+        self._judge = Judge(lab, seconds=seconds, sandboxed=sandboxed)
+
+    def __call__(self, task: tuple[Submission, int]) -> Grade:
+        return self._judge(*task)
+
+
+def _lost_by_the_model(lab: Lab, pool: Pool, workers: int, seed: int) -> str:
     """What the tests say of the master's own answers, "" if all pass."""
     own = {settings(cell)["grade_id"]: cell.source for cell in lab.master.cells if is_solution(cell)}
-    with judging(seed=seed) as judge:
-        return "; ".join(f"{cell.name}: {cell.message}" for cell in judge(Submission(own)).cells if cell.message)
+    pool.warm(workers)
+    grade = pool.call((Submission(own), seed))
+    if isinstance(grade, CourseError):
+        raise grade
+    if not isinstance(grade, Grade):
+        raise GradeError(f"the model answer could not be graded: {type(grade).__name__}: {grade}") from grade
+    return "; ".join(f"{cell.name}: {cell.message}" for cell in grade.cells if cell.message)
 
 
 def _refused(master: nbformat.NotebookNode, problem: str) -> Grade:
@@ -169,22 +207,11 @@ def _refused(master: nbformat.NotebookNode, problem: str) -> Grade:
     return Grade([CellGrade(settings(c)["grade_id"], 0.0, float(settings(c)["points"])) for c in cells], [problem], 0.0)
 
 
-def _judged(
-    judge: functools.partial[Judge],
-    waiting: list[Submission],
-    workers: int | None,
-    seconds: float,
-    scheduler: str | None,
-) -> Iterator[tuple[Submission, Grade | BaseException]]:
-    """Each submission with its grade, or with what stopped the judge."""
-    if not waiting:
-        return
-    if scheduler is None:
-        workers = min(workers or len(os.sched_getaffinity(0)), len(waiting))
-        yield from Pool(judge, seconds).run(waiting, workers)
-        return
+def _on_cluster(
+    judging: Callable[[], _Judging], tasks: list[_Task], seconds: float, address: str
+) -> Iterator[tuple[_Task, Any]]:
     try:
         from cnn_course.grading.classroom.cluster import on_cluster
     except ImportError as error:
         raise GradeError("--scheduler needs Dask: pip install -e '.[cluster]'") from error
-    yield from on_cluster(judge, waiting, seconds, scheduler)
+    return on_cluster(judging, tasks, seconds, address)

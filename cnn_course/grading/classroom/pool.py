@@ -35,6 +35,12 @@ class Pool:
         self._all: list[_Worker] = []
         self._closed = False
 
+    def warm(self, workers: int) -> None:
+        """Start so many workers, which make their function while this process does something else."""
+        started = [self._take() for _ in range(workers)]
+        with self._lock:
+            self._idle += started
+
     def call(self, task: Any) -> Any:
         """What the function gave for the task, or the Exception that it raised.
 
@@ -56,7 +62,7 @@ class Pool:
         return RuntimeError(f"its worker ended or hung {ATTEMPTS} times")
 
     def run(self, tasks: Sequence[Any], workers: int) -> Iterator[tuple[Any, Any]]:
-        """Yield (task, result) for each task, as `call` gives it, in the order in which they end."""
+        """Yield (task, result) for each task, as `call` gives it, in the order in which they end; then close."""
         threads = ThreadPoolExecutor(workers)
         try:
             waiting = {threads.submit(self.call, task): task for task in tasks}
@@ -70,8 +76,16 @@ class Pool:
     def close(self) -> None:
         with self._lock:
             self._closed, workers, self._all, self._idle = True, self._all, [], []
+        for worker in workers:  # all hear of it before one is waited for
+            worker.hang_up()
         for worker in workers:
             worker.end()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _take(self) -> _Worker:
         with self._lock:
@@ -106,21 +120,23 @@ class _Worker:
         theirs.close()
         self._ours = ours
         self._pipe = Connection(os.dup(ours.fileno()))
-        self._make: Callable | None = make
+        with contextlib.suppress(OSError):  # it has ended already: the first `ask` finds that out
+            self._pipe.send(make)
 
     def ask(self, task: Any, seconds: float) -> Any:
         """The result for one task. Raises EOFError or OSError where the process has ended or takes longer."""
-        if self._make is not None:
-            self._pipe.send(self._make)
-            self._make = None
         self._pipe.send(task)
         if not self._pipe.poll(seconds):
             raise TimeoutError(f"no result after {seconds:g} seconds")
         return self._pipe.recv()[0]
 
-    def end(self, at_once: bool = False) -> None:
-        with contextlib.suppress(OSError):  # an idle worker ends by itself, and what it had started with it
+    def hang_up(self) -> None:
+        """An idle worker ends by itself then, and what it had started with it."""
+        with contextlib.suppress(OSError):
             self._ours.shutdown(socket.SHUT_RDWR)
+
+    def end(self, at_once: bool = False) -> None:
+        self.hang_up()
         try:
             self._process.wait(0 if at_once else 5)
         except subprocess.TimeoutExpired:
@@ -135,6 +151,7 @@ def main(arguments: list[str]) -> int:
     pipe = Connection(int(arguments[0]))
     with contextlib.suppress(OSError, AttributeError):  # Linux: end with the process that started this one
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # see commands/grade.py
     function = None
     while True:
         try:

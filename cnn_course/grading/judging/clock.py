@@ -18,7 +18,7 @@ class Clock:
         self._host = host
         self._end = time.monotonic() + seconds
         self._most = MOST_WAITING * seconds
-        self._seen = host.waited()  # of the waiting of the processes that live: the host has been busy before
+        self._seen = host.waited()  # by process: the host itself has waited before, and for longer than a new child
         self.given = 0.0  # for waiting, until now
 
     def left(self) -> float:
@@ -32,13 +32,17 @@ class Clock:
         return self.left() <= 0
 
     def settle(self) -> None:
-        """Give the time that the machine made the submission wait since the last look. Also before a process ends."""
+        """Give the time that the machine made the submission wait since the last look. Also before a process ends.
+
+        Of several processes the one counts that waited longest since then: they wait side by side.
+        """
         waited = self._host.waited()
-        self.given = min(self.given + max(waited - self._seen, 0.0), self._most)
+        longest = max((seconds - self._seen.get(pid, 0.0) for pid, seconds in waited.items()), default=0.0)
+        self.given = min(self.given + max(longest, 0.0), self._most)
         self._seen = waited
 
     def forget(self) -> None:
-        """A process has ended, and what it waited is no longer among what the host says."""
+        """A process has ended. Its number may come back, with another one's waiting."""
         self._seen = self._host.waited()
 
 

@@ -72,28 +72,31 @@ def longest(seconds: float) -> float:
 class Judge:
     """Grades the submissions of one lab, one after the other, in a host that stays warm. It belongs to one thread.
 
-    lab: whose master is the authority. seed, seconds: see `grade`. sandboxed: False runs submissions with your rights.
+    lab: whose master is the authority. seconds: see `grade`. sandboxed: False runs submissions with your rights.
     Close it, or use it in a `with`.
     """
 
-    def __init__(self, lab: Lab, *, seed: int = 0, seconds: float = SUBMISSION_SECONDS, sandboxed: bool = True) -> None:
-        self._lab, self._seed, self._seconds, self._sandboxed = lab, seed, seconds, sandboxed
+    def __init__(self, lab: Lab, *, seconds: float = SUBMISSION_SECONDS, sandboxed: bool = True) -> None:
+        self._lab, self._seconds, self._sandboxed = lab, seconds, sandboxed
         self._host: AnyHost | None = None
 
-    def __call__(self, submission: Submission) -> Grade:
-        """The verdict on one submission. A host that has ended is replaced, once; then it raises SandboxError."""
+    def __call__(self, submission: Submission, seed: int = 0) -> Grade:
+        """The verdict on one submission; seed: see `grade`.
+
+        A host that has ended is replaced, once; then it raises SandboxError.
+        """
         for _ in range(_TRIES - 1):
             try:
-                return self._grade(submission)
+                return self._grade(submission, seed)
             except SandboxError:
                 self.close()
-        return self._grade(submission)
+        return self._grade(submission, seed)
 
-    def _grade(self, submission: Submission) -> Grade:
+    def _grade(self, submission: Submission, seed: int) -> Grade:
         master = self._lab.master
         if self._host is None:
             self._host = open_host(imports_of(master), setup_of(master), sandboxed=self._sandboxed)
-        return grade(master, submission, self._host, seed=self._seed, seconds=self._seconds)
+        return grade(master, submission, self._host, seed=seed, seconds=self._seconds)
 
     def close(self) -> None:
         if self._host is not None:

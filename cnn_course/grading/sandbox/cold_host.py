@@ -61,9 +61,9 @@ class ColdHost:
         if number in self._hosts:
             self._hosts.pop(number).close()
 
-    def waited(self) -> float:
-        """As `Host.waited`, of the child that waited longest."""
-        return max((host.waited() for host in self._hosts.values()), default=0.0)
+    def waited(self) -> dict[int, float]:
+        """As `Host.waited`, of all children."""
+        return {pid: seconds for host in self._hosts.values() for pid, seconds in host.waited().items()}
 
     def close(self) -> None:
         for number in list(self._hosts):

@@ -104,16 +104,16 @@ class Host:
             raise SandboxError(f"the process for students' code answers request {repeated} where {number} was asked")
         return answer
 
-    def waited(self) -> float:
-        """Seconds for which a student's process was ready to run and the machine was busy; 0 where Linux does not say.
+    def waited(self) -> dict[int, float]:
+        """For each student's process, how many seconds it was ready to run and the machine was busy.
 
-        Of all processes below the one that waited longest.
+        Nothing where Linux does not say.
         """
-        nanoseconds = [0]
+        found = {}
         for pid in _below(self._process.pid):
             with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended; or the kernel does not count
-                nanoseconds.append(int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]))
-        return max(nanoseconds) / 1e9
+                found[pid] = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+        return found
 
     def close(self) -> None:
         """End the host; its process namespace goes with it, and so does everything that ran in it."""
