@@ -103,7 +103,7 @@ def gradient_map(
     if x.ndim < 3 or 0 in x.shape:
         raise ValueError(f"x must have shape (N, C, *S), got {tuple(x.shape)}")
     gradient = _gradient(module, x.requires_grad_(), unit, "x of shape", x.shape, channel)
-    return gradient.double().square().sum(dim=1).mean(dim=0).cpu().numpy()
+    return gradient.cpu().double().square().sum(dim=1).mean(dim=0).numpy()  # MPS has no float64
 
 
 def spread(weights: NDArray) -> tuple[float, ...]:
