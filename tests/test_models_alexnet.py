@@ -73,6 +73,16 @@ def test_224_pixels_without_padding_do_not_fit_the_paper():
         table(alexnet_paper, 224)
 
 
+def test_which_numbers_are_dropped():
+    """The papers drop outputs of fc6 and fc7; torchvision the inputs of fc6 and of fc7, and our one for CIFAR too."""
+    order = {}
+    for build in (alexnet_paper, zfnet, alexnet, alexnet_cifar):
+        with torch.device("meta"):
+            order[build] = [name for name, _ in build().named_children() if name.startswith(("fc", "drop"))]
+    published, copied = ["fc6", "drop6", "fc7", "drop7", "fc8"], ["drop6", "fc6", "drop7", "fc7", "fc8"]
+    assert order == {alexnet_paper: published, zfnet: published, alexnet: copied, alexnet_cifar: copied}
+
+
 @pytest.mark.slow
 def test_logits_and_state_dict_are_torchvisions(agreement):
     torch.manual_seed(0)

@@ -15,14 +15,17 @@ groups=2 a filter sees only the half of the maps that lay on its own card.
 | conv4 | 384 of 3x3, groups 2; ReLU            | (384, 13, 13)|    663,936 |   112,140,288 |
 | conv5 | 256 of 3x3, groups 2; ReLU            | (256, 13, 13)|    442,624 |    74,760,192 |
 | pool5 | 3x3 max, stride 2                     | (256, 6, 6)  |          0 |             0 |
-| fc6   | dropout; 9216 -> 4096; ReLU           | (4096,)      | 37,752,832 |    37,748,736 |
-| fc7   | dropout; 4096 -> 4096; ReLU           | (4096,)      | 16,781,312 |    16,777,216 |
+| fc6   | 9216 -> 4096; ReLU, dropout           | (4096,)      | 37,752,832 |    37,748,736 |
+| fc7   | 4096 -> 4096; ReLU, dropout           | (4096,)      | 16,781,312 |    16,777,216 |
 | fc8   | 4096 -> 1000                          | (1000,)      |  4,097,000 |     4,096,000 |
 | all   |                                       |              | 60,965,224 |   724,406,816 |
 
+The paper drops half of the outputs of its first two dense layers (sections 3.5 and 4.2).
+
 `alexnet`, torchvision's, is one tower of 64, 192, 384, 256 and 256 filters without LRN: 61,100,840 parameters,
 714,188,480 multiply-adds. It follows A. Krizhevsky, *One weird trick for parallelizing convolutional neural networks*,
-2014, arXiv:1404.5997. `alexnet_cifar` is the published layout shrunk to images (3, 32, 32).
+2014, arXiv:1404.5997. Its dropouts stand before fc6 and fc7, not after them, so the 9216 inputs of fc6 are dropped and
+the outputs of fc7 are not. `alexnet_cifar` is the published layout shrunk to images (3, 32, 32).
 """
 
 from torch import nn
@@ -68,12 +71,12 @@ def alexnet_paper(classes: int = 1000, *, padding: int = 0) -> nn.Sequential:
     net.relu5 = nn.ReLU()
     net.pool5 = nn.MaxPool2d(3, stride=2)
     net.flatten = nn.Flatten()
-    net.drop6 = nn.Dropout(0.5)
     net.fc6 = nn.Linear(256 * 6 * 6, 4096)
     net.relu6 = nn.ReLU()
-    net.drop7 = nn.Dropout(0.5)
+    net.drop6 = nn.Dropout(0.5)
     net.fc7 = nn.Linear(4096, 4096)
     net.relu7 = nn.ReLU()
+    net.drop7 = nn.Dropout(0.5)
     net.fc8 = nn.Linear(4096, classes)
 
     ones = (net.conv2, net.conv4, net.conv5, net.fc6, net.fc7)
@@ -136,8 +139,9 @@ def alexnet_cifar(classes: int = 10) -> nn.Sequential:
     | fc8   | 256 -> classes                   | (classes,)   |         2,560 |
     | all   |                                  |              |     9,966,656 |
 
-    Two things are not AlexNet's: batch norm takes the place of LRN, and dropout is 0.2 instead of 0.5, for short
-    trainings. One forward pass costs about as much as those of the VGG, GoogLeNet and ResNet beside it in lecture 15.
+    Three things are not AlexNet's: batch norm takes the place of LRN, dropout is 0.2 instead of 0.5, for short
+    trainings, and it stands before fc6 and fc7, as in `alexnet`. One forward pass costs about as much as those of the
+    VGG, GoogLeNet and ResNet beside it in lecture 15.
     Raises TypeError or ValueError if classes is below 1 or too many for the memory.
     """
     classes = classes_of(classes, 256)

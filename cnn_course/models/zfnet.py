@@ -14,8 +14,8 @@ Sizes for one image (3, 224, 224), as in the paper's figure 3:
 | conv4 | 384 of 3x3; ReLU               | (384, 13, 13)  |  1,327,488 |   224,280,576 |
 | conv5 | 256 of 3x3; ReLU               | (256, 13, 13)  |    884,992 |   149,520,384 |
 | pool5 | 3x3 max, stride 2              | (256, 6, 6)    |          0 |             0 |
-| fc6   | dropout; 9216 -> 4096; ReLU    | (4096,)        | 37,752,832 |    37,748,736 |
-| fc7   | dropout; 4096 -> 4096; ReLU    | (4096,)        | 16,781,312 |    16,777,216 |
+| fc6   | 9216 -> 4096; ReLU, dropout    | (4096,)        | 37,752,832 |    37,748,736 |
+| fc7   | 4096 -> 4096; ReLU, dropout    | (4096,)        | 16,781,312 |    16,777,216 |
 | fc8   | 4096 -> 1000                   | (1000,)        |  4,097,000 |     4,096,000 |
 | all   |                                |                | 62,357,608 | 1,168,032,896 |
 
@@ -55,12 +55,12 @@ def zfnet(classes: int = 1000) -> nn.Sequential:
     net.relu5 = nn.ReLU()
     net.pool5 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
     net.flatten = nn.Flatten()
-    net.drop6 = nn.Dropout(0.5)
     net.fc6 = nn.Linear(256 * 6 * 6, 4096)
     net.relu6 = nn.ReLU()
-    net.drop7 = nn.Dropout(0.5)
+    net.drop6 = nn.Dropout(0.5)
     net.fc7 = nn.Linear(4096, 4096)
     net.relu7 = nn.ReLU()
+    net.drop7 = nn.Dropout(0.5)
     net.fc8 = nn.Linear(4096, classes)
 
     for layer in net:
