@@ -13,21 +13,18 @@ import numpy as np
 from cnn_course.errors import CheckFailed, ProcessEnded, SandboxError, TimedOut, WireError
 from cnn_course.grading import rules
 from cnn_course.grading.judging.clock import Call, Clock
+from cnn_course.grading.judging.statements import Place, Statements
 from cnn_course.grading.sandbox import source_text, wire
 from cnn_course.grading.sandbox.alarm import undisturbed
 from cnn_course.grading.sandbox.cold_host import AnyHost
-from cnn_course.grading.sandbox.source_text import EVERYTHING, FUTURE, Statement
+from cnn_course.grading.sandbox.source_text import Statement
 
 CALL_SECONDS = 60.0
-_MOST_LOOKS = 100_000
 OVER = "the time for this submission is over."
 
 
 class _Hung(TimeoutError):
     """A call took longer than CALL_SECONDS."""
-
-
-Place = tuple[str, int]  # a statement: its cell, and its number there
 
 
 class Student:
@@ -52,17 +49,14 @@ class Student:
     ) -> None:
         self.host, self.setup, self.cells, self.names = host, setup, dict(cells), names
         self.functions = [name for found in names.values() for name in found]
-        self._order = {cell: number for number, cell in enumerate(cells)}
+        given = {*dir(builtins), *source_text.names(setup, source_text.SETUP)[0]}  # without the student
+        self._statements = Statements(cells, names, given)
         self.clock = Clock(host, seconds)
         self.problems: dict[str, str] = {}  # what happened when a cell was run, by its name
         self.lost: SandboxError | None = None  # the machine failed, not the student
-        self._said: dict[Place, Statement] = {}  # in the notebook's order
-        self._makers: dict[str, list[Place]] = {}  # of each name
         self._problems: dict[str, list[str]] = {}  # function: what the rules forbid of all that it uses
         self._tables: dict[str, tuple[tuple[str, bool], ...]] = {}  # function: what it may use and what not
         self.shares = 1  # how many children there may be at the same time
-        self._given = {*dir(builtins), *source_text.names(setup, source_text.SETUP)[0]}  # without the student
-        self._looks = 0  # of `_filled`
         self._apart = False  # whether each place has a child of its own
         self._place = ""  # the cell whose end the processes below stand at; "" for the end of the notebook
         self._spare: list[_Process] = []  # has read, and run nothing
@@ -77,18 +71,10 @@ class Student:
         self.shares = len({*self._tables.values()}) or 1
         self._spare = [reader := _Process(self)]
         for cell, source in self.cells.items():
-            for number, statement in enumerate(self._read(reader, cell, source)):
-                if statement is not None:  # the lab's first cell has run it already
-                    self._said[cell, number] = statement
-                    for name in statement.made:
-                        self._makers.setdefault(name, []).append((cell, number))
-        own = {name for name, found in self._makers.items() if not all(self._said[place].modules for place in found)}
-        for place, statement in self._said.items():
-            for name in own & (statement.changed if statement.calm else statement.changed | self._filled(statement)):
-                if place not in self._makers[name]:
-                    self._makers[name].append(place)
+            self._statements.add(cell, self._read(reader, cell, source))
+        self._statements.complete()
         self._prepare("")
-        self._apart = self._in_each_others_way()
+        self._apart = self._statements.in_each_others_way(self.functions)
         if self._apart:
             self._processes, self._spare = {}, [reader]
         for process in self._processes.values():
@@ -107,19 +93,19 @@ class Student:
     def _prepare(self, place: str) -> None:
         """Share the functions, as they are at a place, among processes."""
         self._place, self._processes, self._runs_in = place, {}, {}
-        everywhere = {*self._makers.get(EVERYTHING, []), *self._makers.get(FUTURE, [])}
-        common = [p for p in self._said if self._above(p) and (p in everywhere or p[0] in self.names)]
+        said = self._statements
+        common = [*said.common(place)]
         for function in self.functions:
-            closure = self._closure(function)
-            self._problems[function] = rules.broken(((p[0], self._said[p]) for p in sorted(closure)), function)
+            needed = said.needed(function, place)
+            self._problems[function] = rules.broken(((p[0], said[p]) for p in sorted(needed)), function)
             if not self._problems[function]:
                 key = self._tables[function]
                 if key not in self._processes:
-                    left = rules.without([self._said[place] for place in common], function)
+                    left = rules.without([said[p] for p in common], function)
                     self._processes[key] = self._spare.pop() if self._spare else _Process(self)
                     self._processes[key].table = dict(key)
                     self._processes[key].places = {p for number, p in enumerate(common) if number not in left}
-                self._processes[key].places |= closure
+                self._processes[key].places |= needed
                 self._runs_in[function] = self._processes[key]
 
     @undisturbed()
@@ -133,7 +119,10 @@ class Student:
         known = {}
         for name, problems in self._problems.items():
             process = self._runs_in.get(name)
-            if name in (self._makers if process is None or not process.running else process.functions):
+            made = self._statements.make(name)
+            if process is not None and process.running:
+                made = name in process.functions
+            if made:
                 known[name] = _Stub(self, name, problems)
         return known
 
@@ -176,63 +165,6 @@ class Student:
             self.problems[cell] = _stopped(answer)
             return []
         return [found and _statement(*found) for found in answer["statements"]]
-
-    def _closure(self, function: str) -> set[Place]:
-        """The statements that make a function, and those that make what these use."""
-        found: set[Place] = set()
-        wanted, seen = [function], {function}
-        while wanted:  # each name once, and so each statement: an answer may have tens of thousands
-            for place in self._made(wanted.pop()):
-                if place not in found:
-                    found.add(place)
-                    more = self._said[place].used - seen
-                    seen |= more
-                    wanted += more
-        return found
-
-    def _filled(self, statement: Statement) -> set[str]:
-        """What a statement may fill that does something: names that are no functions, used by it or what it calls."""
-        found: set[str] = set()
-        wanted, seen = [*statement.used - statement.made], {*statement.used}
-        while wanted and self._looks < _MOST_LOOKS:  # a chain of thousands of functions is nobody's answer
-            self._looks += 1
-            name = wanted.pop()
-            makers = [self._said[place] for place in self._makers.get(name, [])]
-            if makers and not all(maker.defines or maker.modules for maker in makers):
-                found.add(name)
-                continue
-            more = set().union(*(maker.used for maker in makers if maker.defines)) - seen
-            seen |= more
-            wanted += more
-        return found
-
-    def _made(self, name: str) -> list[Place]:
-        """Where a name is made above; if nowhere, and it is nothing that is there from the start, then below."""
-        makers = self._makers.get(name, [])
-        above = [place for place in makers if self._above(place)]
-        return above if name in self._given else above or [*makers]
-
-    def _above(self, place: Place) -> bool:
-        """Whether a statement stands above the end of the cell that it is now."""
-        return self._place not in self._order or self._order[place[0]] <= self._order[self._place]
-
-    def _in_each_others_way(self) -> bool:
-        """Whether it matters for an answer which cells below it have been run."""
-        if EVERYTHING in self._makers:
-            return True
-        run = {place for place in self._said if place[0] in self.names}
-        run = run.union(*(self._closure(function) for function in self.functions))
-        made: dict[str, tuple[str, dict[str, str] | None]] = {}
-        for place in run:
-            statement = self._said[place]
-            imports = statement.modules or None
-            if statement.made & self._given:  # an answer above it has the one that was there
-                return True
-            for name in statement.made:
-                where, what = made.setdefault(name, (place[0], imports))
-                if where != place[0] and (imports is None or what != imports):
-                    return True
-        return not all(self._said[place].calm for place in run)
 
 
 class _Process:
