@@ -38,6 +38,10 @@ class OnDevice(torch.Tensor):
     def __repr__(self) -> str:
         return f"OnDevice({self.raw!r})"
 
+    def tolist(self) -> Any:  # torch refuses it for a subclass, and a GPU does it
+        _count(True, False)
+        return self.raw.tolist()
+
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         return _dispatch(func, args, dict(kwargs or {}))
@@ -66,11 +70,13 @@ def _dispatch(func: Any, args: tuple, kwargs: dict) -> Any:
             f"Expected all tensors to be on the same device, but found at least two devices, gpu:0 and cpu! ({func})"
         )
     args, kwargs = tree.tree_map(_raw, (args, kwargs))
-    if kwargs.get("device") is not None:
+    asked = kwargs.get("device")
+    elsewhere = asked is not None and torch.device(asked).type != DEVICE.type  # "meta", or back to the CPU
+    if asked is not None and not elsewhere:
         kwargs["device"] = torch.device("cpu")
     same = {id(value.raw): value for value in ours}  # what works in place gives back what it was given
     out = func(*args, **kwargs)
-    return tree.tree_map(lambda v: _wrapped(v, same), out)
+    return out if elsewhere else tree.tree_map(lambda v: _wrapped(v, same), out)
 
 
 def _wrapped(value: Any, same: dict[int, OnDevice]) -> Any:
