@@ -145,7 +145,7 @@ class Distances(nn.Module):
 def lenet5() -> nn.Sequential:
     """The network as published: (N, 1, 32, 32) -> (N, 10) logits, which are minus the distances of the paper.
 
-    The paper feeds it images with -0.1 for paper and 1.175 for ink, so that they have about mean 0 and variance 1.
+    The paper feeds it images with -0.1 for paper and 1.175 for ink, for a mean of about 0 and a variance of about 1.
     The first weights are the paper's as well: uniform within 2.4 / fan-in. 60,000 parameters, see the table above.
     """
     net, c3 = nn.Sequential(), TableConv2d(6, C3_TABLE, 5)
