@@ -59,7 +59,7 @@ def state(sentence: str, **numbers: Number) -> None:
     display({"text/markdown": said, "text/plain": said}, metadata={"claims": stored}, raw=True)
 
 
-def for_settings(now: Mapping[str, Any], **stored: Any) -> "Claims":
+def for_settings(now: Mapping[str, Any], **stored: Any) -> "_Claims":
     """Return a function `claim` for a lecture, and say so where its settings are not those of its text.
 
     now: where the settings are, `globals()` in a notebook. stored: each setting that the sentences depend on, with the
@@ -77,10 +77,10 @@ def for_settings(now: Mapping[str, Any], **stored: Any) -> "Claims":
             "stored ones. What they claim is checked again with yours, and a line says where it does not hold."
         )
         display({"text/markdown": said, "text/plain": said}, raw=True)
-    return Claims(other)
+    return _Claims(other)
 
 
-class Claims:
+class _Claims:
     """What a lecture claims, checked. Made by `for_settings`; `other` are the settings that are not the stored ones."""
 
     def __init__(self, other: Mapping[str, Any]):

@@ -21,10 +21,11 @@ from cnn_course.arguments.arrays import with_axes
 from cnn_course.arguments.integers import integer
 
 CONFIDENCE = 0.95
+MOST_COMPARISONS = 1000  # beyond that an interval says nothing
 
 
 @dataclass(frozen=True)
-class Difference:
+class _Difference:
     """A mean difference over `pairs` pairs; its interval is mean - half_width to mean + half_width."""
 
     mean: float
@@ -40,7 +41,7 @@ class Difference:
         return f"{self.mean:+.3f} ± {self.half_width:.3f}"
 
 
-def difference(a: ArrayLike, b: ArrayLike, *, comparisons: int = 1) -> Difference:
+def difference(a: ArrayLike, b: ArrayLike, *, comparisons: int = 1) -> _Difference:
     """Return the mean of a - b with its 95 % t-interval.
 
     a, b: as many results each, from 2 on; entry i of both shares its seed. Of an experiment with two factors, the
@@ -51,7 +52,7 @@ def difference(a: ArrayLike, b: ArrayLike, *, comparisons: int = 1) -> Differenc
     no array of numbers.
     """
     first, second = (with_axes(name, value, "pairs").astype(np.float64) for name, value in (("a", a), ("b", b)))
-    integer("comparisons", comparisons, least=1)
+    integer("comparisons", comparisons, least=1, most=MOST_COMPARISONS)
     if len(first) != len(second):
         raise ValueError(f"a and b must have one entry for each pair, but have {len(first)} and {len(second)}")
     if len(first) < 2:
@@ -61,4 +62,4 @@ def difference(a: ArrayLike, b: ArrayLike, *, comparisons: int = 1) -> Differenc
             raise ValueError(f"{name} must hold finite numbers only, but entry {np.isfinite(values).argmin()} is not")
     d, pairs = first - second, len(first)
     quantile = special.stdtrit(pairs - 1, 1 - (1 - CONFIDENCE) / comparisons / 2)
-    return Difference(float(d.mean()), float(quantile * d.std(ddof=1) / pairs**0.5), pairs)
+    return _Difference(float(d.mean()), float(quantile * d.std(ddof=1) / pairs**0.5), pairs)

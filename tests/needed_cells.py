@@ -7,12 +7,12 @@ import symtable
 
 def needed_cells(cells: list) -> list:
     """The code cells that show a view, whole, and of those above the statements that make a name used below."""
-    wanted, kept = set(), []
+    wanted, kept, views = set(), [], _imported_views(cells)
     for cell in reversed([cell for cell in cells if cell.cell_type == "code"]):
         statements = []
         for node in reversed(ast.parse(cell.source).body):
             given, filled, used = _names(node)
-            if "widgets." in cell.source or (given | filled) & wanted:
+            if "widgets." in cell.source or views & used or (given | filled) & wanted:
                 statements.insert(0, ast.unparse(node))
                 wanted = (wanted - given) | (used - given if isinstance(node, ast.For | ast.With) else used)
         if statements:
@@ -20,6 +20,13 @@ def needed_cells(cells: list) -> list:
             cell.source = "\n".join(statements)
             kept.append(cell)
     return kept[::-1]
+
+
+def _imported_views(cells: list) -> set[str]:
+    """The views that a lecture imports by their own names."""
+    nodes = [node for cell in cells if cell.cell_type == "code" for node in ast.parse(cell.source).body]
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "cnn_course.widgets"]
+    return {alias.asname or alias.name for node in imports for alias in node.names}
 
 
 def _names(node: ast.stmt) -> tuple[set[str], set[str], set[str]]:
