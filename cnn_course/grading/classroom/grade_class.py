@@ -80,15 +80,15 @@ def grade_class(
     results = Results(lab)
     workers = min(workers or len(os.sched_getaffinity(0)), max(len(handed_in), 1))
     judging = functools.partial(_Judging, lab, seconds=seconds, sandboxed=sandboxed)
-    with ThreadPoolExecutor(2) as beside, Pool(judging, longest(seconds)) as pool:
+    here = workers if scheduler is None else 1  # the model answers need one, whoever judges the class
+    with ThreadPoolExecutor(1) as beside, Pool(judging, longest(seconds)) as pool:
         # The gradebook opens, which takes a second, while the model answers are graded.
-        proven = beside.submit(results.seed, seed, functools.partial(_lost_by_the_model, lab, pool, workers))
-        nested = beside.submit(cold_host.nests) if sandboxed else None
+        proven = beside.submit(results.seed, seed, functools.partial(_lost_by_the_model, lab, pool, here))
         with marks_of(lab, db) as marks:
             papers = _Papers(lab, results, marks, proven.result())
             outcome = ClassOutcome(0, 0, {})
             waiting, unchanged = papers.sort(handed_in, outcome, again)
-            if waiting and nested is not None and not nested.result():
+            if waiting and sandboxed and not cold_host.nests():
                 print(_NO_NAMESPACES, file=sys.stderr)
             tasks = [(submission, papers.seed) for submission in waiting]
             judged: Iterable[tuple[_Task, Any]] = ()
