@@ -11,6 +11,7 @@ with n - 1 degrees of freedom, is 12.7 for two pairs, 4.3 for three, 2.8 for fiv
 would be too short for few pairs.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +25,13 @@ CONFIDENCE = 0.95
 MOST_COMPARISONS = 1000  # beyond that an interval says nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Difference:
-    """A mean difference over `pairs` pairs; its interval is mean - half_width to mean + half_width."""
+    """A mean difference over `pairs` pairs; its interval is mean - half_width to mean + half_width.
+
+    Where all pairs differ by the same, the interval has no width. Of coarse results, such as accuracies on twenty
+    images, two or three pairs do that by chance, and then `certain` says too much.
+    """
 
     mean: float
     half_width: float
@@ -38,18 +43,28 @@ class _Difference:
         return abs(self.mean) > self.half_width
 
     def __str__(self) -> str:
-        return f"{self.mean:+.3f} ± {self.half_width:.3f}"
+        size = max(abs(self.mean), self.half_width)
+        if 0 < size < 0.001:  # the difference of two losses: three digits of it rather than zeros
+            places = 2 - math.floor(math.log10(size))
+            return f"{self.mean:+.{places}f} ± {self.half_width:.{places}f}" if places < 10 else self._with_exponents()
+        return f"{self.mean:+.3f} ± {self.half_width:.3f}" if size < 1e9 else self._with_exponents()
+
+    def _with_exponents(self) -> str:
+        return f"{self.mean:+.3e} ± {self.half_width:.3e}"
+
+    def __repr__(self) -> str:
+        return f"<{self}, {self.pairs} pairs>"
 
 
 def difference(a: ArrayLike, b: ArrayLike, *, comparisons: int = 1) -> _Difference:
     """Return the mean of a - b with its 95 % t-interval.
 
     a, b: as many results each, from 2 on; entry i of both shares its seed. Of an experiment with two factors, the
-    difference of two differences is difference(a - b, c - d).
+    difference of two differences is difference(a - b, c - d), of arrays.
     comparisons: how many such intervals are looked at side by side. Each is then made wider, so that all of them hold
     at once with 95 % (Bonferroni's correction): of twenty single ones, one would miss on average.
-    Raises ValueError for fewer than two pairs, for different lengths and for what is not finite, TypeError for what is
-    no array of numbers.
+    Raises ValueError for fewer than two pairs, for different lengths and for what is not finite or too large, TypeError
+    for what is no array of numbers.
     """
     first, second = (with_axes(name, value, "pairs").astype(np.float64) for name, value in (("a", a), ("b", b)))
     integer("comparisons", comparisons, least=1, most=MOST_COMPARISONS)
@@ -60,6 +75,12 @@ def difference(a: ArrayLike, b: ArrayLike, *, comparisons: int = 1) -> _Differen
     for name, values in (("a", first), ("b", second)):
         if not np.isfinite(values).all():
             raise ValueError(f"{name} must hold finite numbers only, but entry {np.isfinite(values).argmin()} is not")
-    d, pairs = first - second, len(first)
-    quantile = special.stdtrit(pairs - 1, 1 - (1 - CONFIDENCE) / comparisons / 2)
-    return _Difference(float(d.mean()), float(quantile * d.std(ddof=1) / pairs**0.5), pairs)
+    pairs = len(first)
+    with np.errstate(over="ignore", under="ignore"):
+        _, power = np.frexp(np.abs([first, second]).max())
+        d = np.ldexp(first, -power) - np.ldexp(second, -power)  # exact; the squares of 1e-200 are 0, of 1e200 infinite
+        quantile = special.stdtrit(pairs - 1, 1 - (1 - CONFIDENCE) / comparisons / 2)
+        half_width = np.ldexp(quantile * d.std(ddof=1) / pairs**0.5, power)
+    if not np.isfinite(half_width):
+        raise ValueError("a and b differ by more than a float holds: divide both by their size first")
+    return _Difference(float(np.ldexp(d.mean(), power)), float(half_width), pairs)

@@ -4,16 +4,22 @@ three seeds that nobody has looked at, with every cell run again, and on a secon
     python tests/robust.py [2 12 ...] [--only seeds] [--seed 7] [--jobs 2] [--json FILE]
 
 `held`: every claim holds. `softened`: a claim does not, and the lecture says so where it stands. `broken`: a cell
-fails, or says something else when it is run again. Exit 1 if anything is broken, or a fresh seed softens a claim.
+fails, takes too long or says something else when it is run again, or nothing of the lecture goes to the second device.
+Exit 1 if anything is broken, or a fresh seed softens a claim.
+
+What is shown twice is compared as text: a picture by its description, and of a cell whose numbers differ anyway
+(nbval-ignore-output) how many lines it has.
 """
 
 import argparse
 import copy
 import json
 import os
+import signal
 import sys
+import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,20 +27,20 @@ from typing import Any
 import nbformat
 import numpy as np
 import settings_table
+from lecture_files import LECTURES, least, shown
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from cnn_course.commands.execute_notebook import code_cells, execute, has_tag, with_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
-LECTURES = sorted((ROOT / "lectures").glob("[0-9]*.ipynb"))
 KINDS = ("seeds", "values", "again", "device")
-# As little training as possible, where only the way matters and not the result.
-LEAST = {"EPOCHS": 1, "BRANCH_EPOCHS": 1, "HEAD_EPOCHS": 1, "SEEDS": 2, "STEPS": 2, "TRAIN": 500, "IMAGES": 200}
+LIMIT = 30.0  # minutes for one run of a lecture; all that it recommends takes a few
 SECOND_DEVICE = f"""import sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
 import second_device
 second_device.install()"""
+WAS_USED = "assert second_device.COPIES['to the device'], 'nothing went to the second device'"
 
 
 @dataclass
@@ -68,13 +74,12 @@ def cases(path: Path, kinds: list[str], seeds: list[int]) -> list[Case]:
     if "again" in kinds:
         found.append(Case(path.stem, "again"))
     if "device" in kinds and "DEVICE" in stored:
-        least = {name: value for name, value in LEAST.items() if name in stored}
-        found.append(Case(path.stem, "device", least | {"DEVICE": "auto"}))
+        found.append(Case(path.stem, "device", least(stored) | {"DEVICE": "auto"}))
     return found
 
 
-def run(case: Case) -> Case:
-    """Run a lecture as the case says and judge what came."""
+def run(case: Case, limit: float = LIMIT) -> Case:
+    """Run a lecture as the case says and judge what came; `limit`: so many minutes at most."""
     path = ROOT / "lectures" / f"{case.lecture}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     if case.changed:
@@ -84,9 +89,25 @@ def run(case: Case) -> Case:
         notebook.cells += again(first)
     if case.kind == "device":
         notebook.cells.insert(0, new_code_cell(SECOND_DEVICE))
+        notebook.cells.append(new_code_cell(WAS_USED, id="second-device"))
+    done: list[bool] = []
+    interrupt = threading.Timer(60 * limit, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.daemon = True
     start = time.perf_counter()
-    outcome = execute(notebook, path.parent)
-    case.minutes = (time.perf_counter() - start) / 60
+    interrupt.start()
+    try:
+        outcome = execute(notebook, path.parent, on_cell=lambda: done.append(True))
+    except KeyboardInterrupt:
+        if time.perf_counter() - start < 60 * limit:
+            raise
+        case.verdict, case.said = (
+            "broken",
+            [f"cell {code_cells(notebook)[len(done)].id}: not done after {limit:g} minutes"],
+        )
+        return case
+    finally:
+        interrupt.cancel()
+        case.minutes = (time.perf_counter() - start) / 60
     case.said = [f"{cell.id}: {claim}" for cell in notebook.cells for claim in not_held(cell)]
     case.verdict = "softened" if case.said else "held"
     if case.kind == "again" and not outcome.error:
@@ -110,21 +131,24 @@ def not_held(cell: NotebookNode) -> list[str]:
 
 
 def changed(cell: NotebookNode, cells: list[NotebookNode]) -> list[str]:
-    """What a cell said at its second run and not at its first; of a cell whose numbers differ anyway, nothing."""
-    if has_tag(cell, "nbval-ignore-output"):
-        return []
+    """What a cell said at its second run and not at its first; of numbers that differ anyway, how many."""
     other = next(each for each in cells if each.id == f"{cell.id}-again")
-    before, after = shown(cell), shown(other)
-    if before == after:
+    before, after = shown(cell).splitlines(), shown(other).splitlines()
+    if before == after or (has_tag(cell, "nbval-ignore-output") and len(before) == len(after)):
         return []
-    line = next((b for a, b in zip(before, after, strict=False) if a != b), f"{len(after)} lines, {len(before)} before")
+    line = next((b for a, b in zip(before, after, strict=False) if a != b), "")
+    if len(before) != len(after):
+        line = f"{len(after)} lines, {len(before)} before"
     return [f"cell {cell.id}, run again, says something else: {line[:100]}"]
 
 
-def shown(cell: NotebookNode) -> list[str]:
-    """Lines of text that a cell shows: printed, stated, or the text of a picture."""
-    texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
-    return "\n".join(texts).splitlines()
+def result(future: Future[Case], case: Case) -> Case:
+    """What came of a case, also where nothing came back: a worker was killed, a lecture cannot be read."""
+    try:
+        return future.result()
+    except Exception as error:
+        case.verdict, case.said = "broken", [f"{type(error).__name__}: {error}"]
+        return case
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -134,6 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--only", choices=KINDS, action="append", help="one kind of run; may be given again")
     parser.add_argument("--seed", type=int, default=0, help="of the three seeds that are drawn")
+    parser.add_argument("--limit", type=float, default=LIMIT, metavar="MINUTES", help="for one run of a lecture")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="lectures at once, each on one thread")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
     options = parser.parse_args(arguments)
@@ -148,8 +173,9 @@ def main(arguments: list[str] | None = None) -> int:
     done: list[Case] = []
     start = time.perf_counter()
     with ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
-        for future in as_completed([pool.submit(run, case) for case in todo]):
-            done.append(future.result())
+        futures = {pool.submit(run, case, options.limit): case for case in todo}
+        for future in as_completed(futures):
+            done.append(result(future, futures[future]))
             print(done[-1], flush=True)
     count = {verdict: sum(case.verdict == verdict for case in done) for verdict in ("held", "softened", "broken")}
     print(

@@ -42,6 +42,9 @@ class OnDevice(torch.Tensor):
         _count(True, False)
         return self.raw.tolist()
 
+    def __format__(self, form: str) -> str:  # the same
+        return format(self.item() if self.dim() == 0 else self, form) if form else repr(self)
+
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         return _dispatch(func, args, dict(kwargs or {}))
@@ -65,10 +68,16 @@ def _dispatch(func: Any, args: tuple, kwargs: dict) -> Any:
         _count(True, False)
     tensors = [value for value in tree.tree_leaves((args, kwargs)) if isinstance(value, torch.Tensor)]
     ours = [value for value in tensors if isinstance(value, OnDevice)]
-    if ours and func not in TAKE_AN_INDEX and any(not isinstance(v, OnDevice) and v.dim() for v in tensors):
+    if func in TAKE_AN_INDEX and isinstance(args[0], OnDevice):
+        together = [args[0], *args[2:3]]
+    else:
+        together = tensors
+    if ours and any(isinstance(v, torch.Tensor) and not isinstance(v, OnDevice) and v.dim() for v in together):
         raise RuntimeError(
             f"Expected all tensors to be on the same device, but found at least two devices, gpu:0 and cpu! ({func})"
         )
+    if ours and any(isinstance(v, torch.Generator) for v in tree.tree_leaves((args, kwargs))):
+        raise RuntimeError(f"Expected a 'gpu' device type for generator but found 'cpu' ({func})")
     args, kwargs = tree.tree_map(_raw, (args, kwargs))
     asked = kwargs.get("device")
     elsewhere = asked is not None and torch.device(asked).type != DEVICE.type  # "meta", or back to the CPU
@@ -87,9 +96,11 @@ def _wrapped(value: Any, same: dict[int, OnDevice]) -> Any:
 
 def _copy_to(x: torch.Tensor, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: Any) -> Any:
     layout = {} if memory_format is None else {"memory_format": memory_format}
-    out = _raw(x).to(dtype=dtype or x.dtype, copy=True, **layout)
     to_device = torch.device(device or x.device).type == DEVICE.type
-    _count(isinstance(x, OnDevice), to_device)
+    where = "cpu" if to_device else device
+    out = _raw(x).to(device=where, dtype=dtype or x.dtype, copy=True, **layout)
+    if not out.is_meta:  # it has no numbers
+        _count(isinstance(x, OnDevice), to_device)
     return OnDevice(out) if to_device else out
 
 

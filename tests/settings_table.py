@@ -9,6 +9,7 @@ third holds the values to try, also between backticks: what is a Python literal 
 """
 
 import ast
+import itertools
 import re
 from typing import Any
 
@@ -33,15 +34,18 @@ def stored(notebook: NotebookNode) -> dict[str, Any]:
 def table(notebook: NotebookNode) -> dict[str, tuple[str, str]]:
     """{parameter: (what stands under "here", what under "try")} of the text above the parameters cell."""
     for i, cell in enumerate(notebook.cells):
-        if has_tag(cell, "parameters"):
-            _, _, rows = notebook.cells[i - 1].source.partition(HEAD)
-            cells = [re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in rows.strip().splitlines()[1:]]
-            return {
-                re.match(r"\s*`(\w+)`", row[0]).group(1): (row[1].strip(), row[2].strip())
-                for row in cells
-                if len(row) == 3
-            }
+        if has_tag(cell, "parameters") and i:
+            _, _, below = notebook.cells[i - 1].source.partition(HEAD)
+            rows = itertools.takewhile(lambda line: line.lstrip().startswith("|"), below.strip().splitlines())
+            cells = [re.split(r"(?<!\\)\|", row.strip().strip("|")) for row in list(rows)[1:]]
+            return {_name(row[0]): (row[1].strip(), row[2].strip()) for row in cells if len(row) == 3}
     return {}
+
+
+def _name(first: str) -> str:
+    """The parameter that a row begins with, or all that stands there."""
+    found = re.match(r"\s*`(\w+)`", first)
+    return found.group(1) if found else first.strip()
 
 
 def values(text: str) -> list[Any]:
@@ -53,6 +57,12 @@ def values(text: str) -> list[Any]:
         except (ValueError, SyntaxError):  # a command, a name
             continue
     return found
+
+
+def unread(text: str) -> list[str]:
+    """What stands between backticks and is neither a literal, which `values` returns, nor a command of the course."""
+    quoted = re.findall(r"`([^`]*)`", text)
+    return [each for each in quoted if not values(f"`{each}`") and not each.startswith("cnn-course ")]
 
 
 def recommended(notebook: NotebookNode) -> dict[str, list[Any]]:

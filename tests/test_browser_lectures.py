@@ -4,25 +4,18 @@ nbval runs every lecture whole. Here only the third one runs whole, and the othe
 Skipped with a reason where no Chromium is found, unless the environment variable CI is set.
 """
 
-from pathlib import Path
-
 import jupyterlab_harness as harness
 import nbformat
 import pytest
+import settings_table
+from lecture_files import LECTURES, least
 from moving_views import VIEWS, check_view
 from nbformat.v4 import new_code_cell
 from needed_cells import needed_cells
 
-LECTURES = sorted((Path(__file__).parents[1] / "lectures").glob("[0-9]*.ipynb"))
+from cnn_course.commands.execute_notebook import has_tag
+
 WHOLE = "03"  # it takes three seconds
-# Least trainings, for the parameters that a lecture has: a view moves with any network.
-LESS = {
-    "01": "EPOCHS, SEEDS = 1, 1",
-    "11": "EPOCHS = 1",
-    "12": "IMAGES = 100",
-    "16": "EPOCHS, SEEDS = 1, 1",
-    "17": "EPOCHS, TRAIN = 1, 500",
-}
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +23,12 @@ def notebooks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
     for lecture in LECTURES:
         notebook = nbformat.read(lecture, as_version=4)
+        less = [f"{name} = {value}" for name, value in least(settings_table.stored(notebook)).items()]
         if not lecture.name.startswith(WHOLE):
             notebook.cells = needed_cells(notebook.cells)
-        if less := LESS.get(lecture.name[:2]):
-            places = [i for i, c in enumerate(notebook.cells) if "parameters" in c.metadata.get("tags", ())]
-            for place in places:  # none where no view needs a training
-                notebook.cells.insert(place + 1, new_code_cell(less))
+        places = [i for i, cell in enumerate(notebook.cells) if has_tag(cell, "parameters")]
+        for place in places:  # none where no view needs a training
+            notebook.cells.insert(place + 1, new_code_cell("\n".join(less)))
         nbformat.write(notebook, folder / lecture.name)
     return folder
 

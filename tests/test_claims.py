@@ -5,17 +5,15 @@ numbers meet the published ones, which stand in this file and nowhere in the lec
 """
 
 import re
-from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from lecture_files import FOLDER, LECTURES, shown
+from nbformat.v4 import new_code_cell, new_notebook
 
-from cnn_course import claims
-from cnn_course.commands.execute_notebook import code_cells
-
-FOLDER = Path(__file__).resolve().parent.parent / "lectures"
-LECTURES = sorted(FOLDER.glob("*.ipynb"))
+from cnn_course import claims, paired
+from cnn_course.commands.execute_notebook import code_cells, execute
 
 # (lecture, cell, name): the published value
 PUBLISHED = {
@@ -149,12 +147,6 @@ def stated(notebook):
     return found
 
 
-def shown(notebook):
-    """Everything that the code cells of a notebook printed or displayed as text."""
-    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
-    return "\n".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
-
-
 @pytest.mark.parametrize(("lecture", "cell", "name"), PUBLISHED)
 def test_stated_number_is_the_published_one(lecture, cell, name):
     assert stated(read(lecture))[cell, name] == pytest.approx(PUBLISHED[lecture, cell, name], rel=1e-3)
@@ -162,7 +154,7 @@ def test_stated_number_is_the_published_one(lecture, cell, name):
 
 @pytest.mark.parametrize(("lecture", "text"), [(n, text) for n, texts in PRINTED.items() for text in texts])
 def test_printed_number_is_the_published_one(lecture, text):
-    assert text in shown(read(lecture))
+    assert text in shown(*code_cells(read(lecture)))
 
 
 @pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
@@ -171,10 +163,11 @@ def test_large_numbers_in_the_text_are_computed(path):
     notebook = nbformat.read(path, as_version=4)
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     prose = prose.partition("**References.**")[0]
-    outputs = shown(notebook) + "".join(cell.source for cell in code_cells(notebook))
+    outputs = shown(*code_cells(notebook)) + "".join(cell.source for cell in code_cells(notebook))
     numbers = re.findall(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])", prose)
-    typed = [number for number in numbers if number not in outputs and number.replace(",", "") not in outputs]
-    assert typed == []
+    computed = set(re.findall(r"\d[\d,]*", outputs.replace("_", ",")))
+    computed |= {number.rstrip(",").replace(",", "") for number in computed}
+    assert [number for number in numbers if number.replace(",", "") not in computed] == []
 
 
 def test_state_puts_the_numbers_in(capsys):
@@ -224,6 +217,76 @@ def test_with_other_settings_a_line_says_so(capsys):
 def test_nothing_is_said_where_the_settings_are_the_stored_ones(capsys):
     claims.for_settings({"SEEDS": 3, "SAMPLES": (1, 2)}, SEEDS=3, SAMPLES=(1, 2))
     assert capsys.readouterr().out == ""
+
+
+def test_what_came_has_its_numbers():
+    claim = claims.for_settings({})
+    gain = paired.difference([0.1, 0.23456789, 0.3], [0, 0.1, 0.11])
+    with pytest.raises(AssertionError, match=re.escape("gain = <+0.142 ± 0.113, 3 pairs>; ")):
+        claim("better", False, gain=gain)
+    errors = {f"network {i}": np.float64(i / 7) for i in range(4)}
+    said = (
+        "errors = {'network 0': 0, 'network 1': 0.1429, 'network 2': 0.2857, 'network 3': 0.4286}, of = [0.3333, 2]; "
+    )
+    with pytest.raises(AssertionError, match=re.escape(said)):
+        claim("small", False, errors=errors, of=(1 / 3, 2))
+    with pytest.raises(AssertionError, match=re.escape("each = [" + "0, " * 20 + "…]; ")):
+        claim("small", False, each=[0] * 21)
+    inside: list = []
+    inside.append(inside)
+    with pytest.raises(AssertionError, match="came: x = "):
+        claim("finite", False, x=inside)
+
+
+def test_a_setting_that_is_changed_below_counts(capsys):
+    now = {"EPOCHS": 8}
+    claim = claims.for_settings(now, EPOCHS=8)
+    now["EPOCHS"] = 1  # its cell was run again, not the one that binds
+    claim("depth hurts", False)
+    assert capsys.readouterr().out == "**Does not hold with `EPOCHS = 1`:** depth hurts. Here: it does not.\n"
+    now["EPOCHS"] = 8
+    with pytest.raises(AssertionError):
+        claim("depth hurts", False)
+
+
+@pytest.mark.parametrize("value", [8.0, np.int64(8), True, "8", np.array([8, 8]), [8], None])
+def test_a_value_of_another_type_is_another(capsys, value):
+    claims.for_settings({"EPOCHS": value, "DEPTHS": (5, 10)}, EPOCHS=8, DEPTHS=(5, 10))
+    assert "`EPOCHS` is " in capsys.readouterr().out
+    claims.for_settings({"DEPTHS": (5.0, True)}, DEPTHS=(5, 1))
+    assert "`DEPTHS` is (5.0, True), not (5, 1)" in capsys.readouterr().out
+
+
+def test_outside_a_notebook_it_is_printed_once(capsys):
+    claims.state("{few} of {many:,}", few=75, many=2_408_448)
+    assert capsys.readouterr().out == "75 of 2,408,448\n"
+
+
+@pytest.mark.parametrize(
+    "holds", [1, 0.0, "no", None, (False, "message"), [], np.array(True), np.array([]), float("nan")]
+)
+def test_only_true_and_false_are_an_answer(holds):
+    with pytest.raises(TypeError, match="holds must be True or False, not "):
+        claims.for_settings({})("all of them", holds)
+    with pytest.raises(TypeError, match="holds must be True or False, not .*generator"):
+        claims.for_settings({})("all of them", (x for x in [True]))
+
+
+IN_A_NOTEBOOK = """from cnn_course import claims
+EPOCHS = 1
+claim = claims.for_settings(globals(), EPOCHS=8)
+claims.state("{a} of {b}", a=1, b=2)
+claim("depth hurts", False, error=0.25)"""
+
+
+def test_in_a_notebook_it_is_markdown_twice():
+    notebook = new_notebook(cells=[new_code_cell(IN_A_NOTEBOOK), new_code_cell(IN_A_NOTEBOOK)])
+    assert execute(notebook, FOLDER).error == []
+    first, second = (cell.outputs for cell in notebook.cells)
+    assert first == second and len(first) == 3
+    assert first[0].data["text/markdown"].startswith("**Not the stored settings:** `EPOCHS` is 1, not 8.")
+    assert first[1].data["text/markdown"] == "1 of 2" and first[1].metadata == {"claims": {"a": 1, "b": 2}}
+    assert first[2].metadata == {"does_not_hold": "depth hurts"}
 
 
 def test_bad_claims():
