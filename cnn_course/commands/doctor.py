@@ -15,7 +15,7 @@ from pathlib import Path
 from cnn_course import __version__
 from cnn_course.errors import LectureError
 from cnn_course.files import system_errors
-from cnn_course.files.course_files import all_lectures, repository
+from cnn_course.files.course_files import all_lectures, course
 
 HELP = "can the course run here, and what to type for each thing missing"
 REINSTALL = "make clean && make course"
@@ -139,7 +139,7 @@ def check_jupyterlab() -> Check:
 
 def check_lectures() -> Check:
     try:
-        root = repository()
+        root = course()
     except LectureError as error:
         return Check("FAIL", "Lectures", str(error))
     count = len(all_lectures(root))

@@ -1,4 +1,4 @@
-"""Where the lectures are: find the clone, list its lectures, turn `2` or `02_conv` into a file."""
+"""Where the lectures are: in a clone or in the installed package; list them, turn `2` or `02_conv` into a file."""
 
 import os
 from pathlib import Path
@@ -6,28 +6,21 @@ from pathlib import Path
 from cnn_course.errors import LectureError, UsageError
 
 
-def repository() -> Path:
-    """Return the root of the clone that this package, or else the current folder, belongs to.
+def course() -> Path:
+    """The folder with lectures/, labs/ and data/: the clone that this package lies in, or else the package's own copy.
 
-    Raises LectureError outside a clone: the lectures are not part of the installed package.
+    Raises LectureError where there is neither.
     """
-    own = Path(__file__).resolve().parents[2]
-    if _is_clone(own):
-        return own
-    try:
-        here = Path.cwd()
-    except OSError as error:
-        raise LectureError(
-            "no lectures here: the current folder is gone. Change into a clone of the course."
-        ) from error
-    for folder in (here, *here.parents):
-        if _is_clone(folder):
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parent, package / "course"):
+        if os.path.isdir(folder / "lectures"):
             return folder
-    raise LectureError(f"no lectures here: {here} is not inside a clone of the course. Change into the clone first.")
+    raise LectureError(f"the lectures are missing from {package}: install the course again")
 
 
-def _is_clone(folder: Path) -> bool:
-    return os.path.isdir(folder / "lectures") and os.path.isdir(folder / "cnn_course")
+def is_clone(folder: Path) -> bool:
+    """Whether `course()` is a clone of the repository, with masters, tests and all, and not an installed package."""
+    return os.path.isdir(folder / "cnn_course")
 
 
 def all_lectures(root: Path) -> list[Path]:
@@ -42,7 +35,9 @@ def find_lecture(name: str, root: Path) -> Path:
     """
     lectures = all_lectures(root)
     if not lectures:
-        raise LectureError(f"there is no lecture in {root / 'lectures'}. Is the clone complete? Try: git status")
+        raise LectureError(
+            f"there is no lecture in {root / 'lectures'}: install the course again, or, in a clone: git status"
+        )
     stem = Path(name).name.removesuffix(".ipynb")
     if len(Path(name).parts) > 1 and not _lies_in(Path(name).parent, root):
         raise UsageError(f"{name[:60]!r} is not a lecture: the lectures lie in {root / 'lectures'}")
