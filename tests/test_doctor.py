@@ -119,7 +119,7 @@ def test_outside_a_clone(monkeypatch):
     def nowhere():
         raise doctor.LectureError("no lectures here")
 
-    monkeypatch.setattr(doctor, "repository", nowhere)
+    monkeypatch.setattr(doctor, "course", nowhere)
     assert doctor.check_lectures() == Check("FAIL", "Lectures", "no lectures here")
 
 

@@ -142,7 +142,7 @@ CALLS = {
     "equivariance": lambda m: m.equivariance_error(lambda x: x, PICTURE, 1, 0),
     "errors": lambda m: str(m.DatasetError("no data")),
     "fast_convolution": columns,
-    "files.course_files": lambda m: m.find_lecture("2", m.repository()),
+    "files.course_files": lambda m: m.find_lecture("2", m.course()),
     "files.notebook_files": lambda m: m.read_notebook(next(Path("lectures").glob("02_*.ipynb"))),
     "files.system_errors": lambda m: m.said(OSError(28, "full", "a")),
     "files.whole_files": lambda m: m.write_whole(Path(tempfile.mkdtemp(), "a"), b"a"),

@@ -120,8 +120,8 @@ def describe(error: Exception) -> str:
     if isinstance(error, ImportError) and not (error.name or "cnn_course").startswith("cnn_course"):
         return (
             f"{error.name} cannot be imported ({text}). cnn-course doctor shows what is missing; pip install "
-            "'cnn-course[lab]' brings what a student needs, 'cnn-course[teach]' what grading needs; in a clone: make clean "
-            "&& make course"
+            "'cnn-course[lab]' brings what a student needs, 'cnn-course[teach]' what grading needs, in a clone make "
+            "clean && make course everything"
         )
     if isinstance(error, MemoryError):
         return f"the memory is full: close other programs, or ask for less. {text}".strip()

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from cnn_course.commands import values
 from cnn_course.errors import SandboxError, SubmissionError
-from cnn_course.files.course_files import course
-from cnn_course.files.working_copies import folder_of
+from cnn_course.files.course_files import copies_folder, course
 
 HELP = "for students: run a lab's visible tests as the grader will"
 
@@ -38,7 +37,7 @@ def check(args: argparse.Namespace) -> int:
     from cnn_course.grading.sandbox import bubblewrap
 
     lab = Lab.find(course() / "labs", args.lab, "release")
-    copies = folder_of(Path.cwd())
+    copies = copies_folder(Path.cwd())
     own = None if copies is None else copies / lab.file.relative_to(course())
     notebook = args.notebook or (own if own is not None and own.is_file() else lab.file)
     try:

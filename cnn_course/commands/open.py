@@ -14,7 +14,7 @@ from cnn_course.commands import values
 from cnn_course.commands.start import FOLDER
 from cnn_course.errors import UsageError
 from cnn_course.files import system_errors
-from cnn_course.files.course_files import course, find_lecture, is_clone
+from cnn_course.files.course_files import copies_folder, course, find_lecture, is_clone
 
 HELP = "open a lecture in JupyterLab"
 HOST = "127.0.0.1"
@@ -45,27 +45,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def open_lecture(args: argparse.Namespace) -> int:
     source = course()
     lecture = find_lecture(args.lecture, source).relative_to(source)
-    folder = _working_copies(source, args.folder)
+    folder = _folder_to_open(source, args.folder)
     if not (folder / lecture).is_file():
         raise UsageError(f"{lecture.name} is not in {folder} any more: cnn-course start {folder} brings a fresh one")
     return open_jupyterlab(folder, folder / lecture, browser=args.browser, port=args.port)
 
 
-def _working_copies(source: Path, asked: Path | None) -> Path:
+def _folder_to_open(source: Path, asked: Path | None) -> Path:
     """The folder that is opened: the one asked for, else the one that we are in or above; a clone makes its own.
 
     Raises UsageError where there is none.
     """
-    from cnn_course.files.working_copies import folder_of, lay_out
+    from cnn_course.files.working_copies import lay_out
 
-    folder = folder_of((asked or Path()).resolve())
+    folder = copies_folder((asked or Path()).resolve())
     if folder is None and asked is None:
         if is_clone(source):  # `make course`: one command, and `git pull` finds the lectures as they were
             folder = source / CLONES_OWN
-            for name, beside in lay_out(source, folder).beside.items():
+            done = lay_out(source, folder)
+            for name, beside in done.beside.items():
                 print(f"{name} is newer now; yours stays as it is, the newer one is {beside}")
+            for name, why in done.broken.items():
+                print(f"{name} is left out: {why}", file=sys.stderr)
         else:
-            folder = folder_of(FOLDER.resolve())
+            folder = copies_folder(FOLDER.resolve())
     if folder is None:
         where = asked or Path.cwd()
         raise UsageError(f"there is no course in {where}: lay it out with cnn-course start FOLDER, and open it there")

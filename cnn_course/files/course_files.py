@@ -5,6 +5,8 @@ from pathlib import Path
 
 from cnn_course.errors import LectureError, UsageError
 
+NOTE = ".cnn-course.json"  # lies in a folder of working copies
+
 
 def course() -> Path:
     """The folder with lectures/, labs/ and data/: the clone that this package lies in, or else the package's own copy.
@@ -21,6 +23,11 @@ def course() -> Path:
 def is_clone(folder: Path) -> bool:
     """Whether `course()` is a clone of the repository, with masters, tests and all, and not an installed package."""
     return os.path.isdir(folder / "cnn_course")
+
+
+def copies_folder(place: Path) -> Path | None:
+    """The folder of working copies that `place` is, or lies in."""
+    return next((folder for folder in (place, *place.parents) if os.path.isfile(folder / NOTE)), None)
 
 
 def all_lectures(root: Path) -> list[Path]:

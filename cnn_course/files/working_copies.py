@@ -15,31 +15,30 @@ import nbformat
 from cnn_course import __version__
 from cnn_course.errors import CourseFolderError
 from cnn_course.files import notebook_files, system_errors
+from cnn_course.files.course_files import NOTE
 from cnn_course.files.whole_files import check_writable, read_file, write_whole
 
-NOTE = ".cnn-course.json"
 PARTS = ("lectures", "labs")
 
 
 @dataclass
 class LaidOut:
-    """What `lay_out` did, by path in the folder; `beside` maps a changed notebook to the new one beside it."""
+    """What `lay_out` did, by path in the folder.
+
+    beside: the newer one by the changed one. broken: why, by a notebook of the course that cannot be read.
+    """
 
     new: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     beside: dict[str, str] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
 
 
 def notebooks(course: Path) -> list[str]:
     """The notebooks that a student gets, as paths in `course` with slashes: lectures, then released labs."""
     found = [*sorted(course.glob("lectures/[0-9][0-9]_*.ipynb")), *sorted(course.glob("labs/release/*/*.ipynb"))]
     return [path.relative_to(course).as_posix() for path in found]
-
-
-def folder_of(place: Path) -> Path | None:
-    """The folder of working copies that `place` is, or lies in."""
-    return next((folder for folder in (place, *place.parents) if os.path.isfile(folder / NOTE)), None)
 
 
 def lay_out(course: Path, folder: Path) -> LaidOut:
@@ -61,13 +60,18 @@ def lay_out(course: Path, folder: Path) -> LaidOut:
     names = notebooks(course)
     if not names:
         raise CourseFolderError(f"there is no notebook in {course}: install the course again")
-    fresh = {name: _without_outputs(course / name) for name in names}
+    done, fresh = LaidOut(), {}
+    for name in names:
+        try:
+            fresh[name] = _without_outputs(course / name)
+        except ValueError as error:  # one notebook that is damaged leaves the others
+            done.broken[name] = str(error)
     hashes = {name: _hash(data) for name, data in fresh.items()}
-    done = LaidOut()
     try:
         if before is None:  # noted first: a set-up that is broken off is not taken for somebody else's folder
             _note(folder, {})
-        known, now = before or {}, {}
+        known = before or {}
+        now = {name: known[name] for name in done.broken if name in known}
         for name, data in fresh.items():
             path, there = folder / name, _hash_of(folder / name)
             now[name] = hashes[name]

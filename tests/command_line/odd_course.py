@@ -130,7 +130,7 @@ def without_work(monkeypatch, world: Path) -> None:
         raise Reached
 
     for command in (open_, run, grade, labs):
-        monkeypatch.setattr(command, "repository", lambda: world)
+        monkeypatch.setattr(command, "course", lambda: world)
     monkeypatch.setenv("CNN_COURSE_DATA", str(world / "data"))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(world / "odd" / "folder")
