@@ -38,7 +38,7 @@ def test_it_holds_the_course(wheel):
 
 
 def test_it_gives_no_answer_away(wheel):
-    signs = (b"BEGIN SOLUTION", b"BEGIN HIDDEN", b"### END HIDDEN", b"-hidden\\\"")
+    signs = (b"BEGIN SOLUTION", b"BEGIN HIDDEN", b"### END HIDDEN", b'-hidden\\"')
     for name, data in wheel.items():
         assert not name.startswith("tests/") and "labs/source" not in name and "wrong_answers" not in name, name
         if name.endswith(".ipynb"):

@@ -18,7 +18,7 @@ from cnn_course.files import system_errors
 from cnn_course.files.course_files import all_lectures, course
 
 HELP = "can the course run here, and what to type for each thing missing"
-REINSTALL = "make clean && make course"
+REINSTALL = "pip install --force-reinstall 'cnn-course[lab]' (in a clone: make clean && make course)"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_BROWSERS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -52,12 +52,7 @@ def find_browser() -> str | None:
 
 
 def check_python() -> Check:
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if not (3, 11) <= sys.version_info < (3, 14):
-        return Check(
-            "FAIL", "Python", found, "the course needs 3.11, 3.12 or 3.13: make clean && make course PYTHON=python3.12"
-        )
-    return Check("ok", "Python", found)
+    return Check("ok", "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
 def required_torch() -> str | None:

@@ -58,7 +58,7 @@ def _folder_to_open(source: Path, asked: Path | None) -> Path:
     """
     from cnn_course.files.working_copies import lay_out
 
-    folder = copies_folder((asked or Path()).resolve())
+    folder = copies_folder(Path(os.path.realpath(asked or ".")))
     if folder is None and asked is None:
         if is_clone(source):  # `make course`: one command, and `git pull` finds the lectures as they were
             folder = source / CLONES_OWN
@@ -68,7 +68,7 @@ def _folder_to_open(source: Path, asked: Path | None) -> Path:
             for name, why in done.broken.items():
                 print(f"{name} is left out: {why}", file=sys.stderr)
         else:
-            folder = copies_folder(FOLDER.resolve())
+            folder = copies_folder(Path(os.path.realpath(FOLDER)))
     if folder is None:
         where = asked or Path.cwd()
         raise UsageError(f"there is no course in {where}: lay it out with cnn-course start FOLDER, and open it there")

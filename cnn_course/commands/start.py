@@ -1,6 +1,7 @@
 """`cnn-course start`: the course as working copies in a folder of one's own, and a later version into the same."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def start(args: argparse.Namespace) -> int:
     count = len(done.new)
     print(f"{folder}: {count} notebooks laid out" if count else f"{folder}: nothing was missing", end="")
     print(f", {len(done.kept)} kept" if done.kept else "")
-    inside = copies_folder(here) == (here / folder).resolve()
+    inside = str(copies_folder(here)) == os.path.realpath(folder)
     print(f"Open it:  {'' if inside else f'cd {_quoted(folder)} && '}cnn-course open")
     return 1 if done.broken else 0
 
