@@ -80,7 +80,7 @@ def difference(a: ArrayLike, b: ArrayLike, *, comparisons: int = 1) -> _Differen
         _, power = np.frexp(np.abs([first, second]).max())
         d = np.ldexp(first, -power) - np.ldexp(second, -power)  # exact; the squares of 1e-200 are 0, of 1e200 infinite
         quantile = special.stdtrit(pairs - 1, 1 - (1 - CONFIDENCE) / comparisons / 2)
-        half_width = np.ldexp(quantile * d.std(ddof=1) / pairs**0.5, power)
-    if not np.isfinite(half_width):
+        mean, half_width = np.ldexp([d.mean(), quantile * d.std(ddof=1) / pairs**0.5], power)
+    if not np.isfinite([mean, half_width]).all():
         raise ValueError("a and b differ by more than a float holds: divide both by their size first")
-    return _Difference(float(np.ldexp(d.mean(), power)), float(half_width), pairs)
+    return _Difference(float(mean), float(half_width), pairs)

@@ -20,7 +20,6 @@ STREAMS = {"default_rng", "manual_seed", "seed", "RandomState", "SeedSequence", 
 SEED_WORDS = {"seed", "random_state"}
 FILLED = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.FunctionDef, ast.ClassDef, ast.arg)
 DRAWING = {"fig", "ax", "axes", "i", "name"}  # every figure has those
-CHOICES = (ast.If, ast.IfExp, ast.While, ast.Match)
 
 
 def trees(notebook: NotebookNode) -> list[tuple[str, ast.Module]]:
@@ -44,16 +43,27 @@ def checks(*nodes: ast.AST) -> Iterator[tuple[str, ast.expr]]:
 def made(node: ast.AST) -> dict[str, ast.AST]:
     """The names that a statement or a loop makes, and what of."""
     if isinstance(node, ast.Assign):
-        return dict.fromkeys(names(*node.targets), node.value)
+        return dict.fromkeys(_targets(*node.targets), node.value)
     if isinstance(node, ast.AugAssign | ast.AnnAssign | ast.NamedExpr) and node.value:
-        return dict.fromkeys(names(node.target), node.value)
+        return dict.fromkeys(_targets(node.target), node.value)
     if isinstance(node, ast.For | ast.comprehension):
-        return dict.fromkeys(names(node.target), node.iter)
+        return dict.fromkeys(_targets(node.target), node.iter)
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return {node.name: node}
     if isinstance(node, ast.arg):
         return {node.arg: node}
     return {}
+
+
+def _targets(*nodes: ast.AST) -> set[str]:
+    """The names that get a value, or get one put into them: `a` and `b` of `a, b[i] = ...`, not `i`."""
+    found = set()
+    for part in (part for node in nodes for part in ast.walk(node)):
+        if isinstance(getattr(part, "ctx", None), ast.Store):
+            while isinstance(part, ast.Subscript | ast.Attribute):
+                part = part.value
+            found |= {part.id} if isinstance(part, ast.Name) else set()
+    return found
 
 
 def results(tree: ast.AST) -> dict[str, ast.AST]:
@@ -112,12 +122,9 @@ def seeds_that_stay(notebook: NotebookNode) -> list[str]:
                 if re.fullmatch(r"(np\.random|random)\.(?!default_rng)[a-z_]+", called):
                     found.append(f"{cell}: {called}: draw from np.random.default_rng(SEED)")
             elif isinstance(node, ast.arguments):
-                given = [*node.posonlyargs, *node.args][::-1]
-                pairs = [
-                    *zip(given, node.defaults[::-1], strict=False),
-                    *zip(node.kwonlyargs, node.kw_defaults, strict=True),
-                ]
-                seeds += [value for arg, value in pairs if arg.arg in SEED_WORDS and value]
+                defaults = zip(node.args[::-1], node.defaults[::-1], strict=False)
+                pairs = itertools.chain(defaults, zip(node.kwonlyargs, node.kw_defaults, strict=True))
+                seeds += [value for each, value in pairs if each.arg in SEED_WORDS and value]
             found += [f"{cell}: {ast.unparse(seed)}: SEED, SEED + 1, ..." for seed in seeds if _stays(seed, literal)]
     return found
 
@@ -149,8 +156,9 @@ def _always(condition: ast.expr, literal: set[str]) -> str:
                 return "it compares a thing with itself"
             if isinstance(part.ops[0], ast.GtE) and _is_size(sides[0]) and ast.unparse(sides[1]) in ("0", "0.0"):
                 return "that is never below 0"
-        elif isinstance(part, ast.Call) and len(part.args) > 1 and ast.dump(part.args[0]) == ast.dump(part.args[1]):
-            return "it compares a thing with itself"
+        elif isinstance(part, ast.Call) and ast.unparse(part.func).endswith(("equal", "close")):
+            if len(part.args) > 1 and ast.dump(part.args[0]) == ast.dump(part.args[1]):
+                return "it compares a thing with itself"
         elif isinstance(part, ast.BoolOp) and isinstance(part.op, ast.Or):
             if any(names(each) <= literal for each in part.values):
                 return "a part of it is always true, or says nothing"
@@ -165,36 +173,43 @@ def _is_size(node: ast.expr) -> bool:
 
 def claims_that_hide(notebook: NotebookNode) -> list[str]:
     """Claims that some settings pass by, that nobody calls, or whose failure is caught."""
+    parts = [(cell, part) for cell, tree in trees(notebook) for part in ast.walk(tree)]
+    used = {part.id for _, part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
     settings = set(settings_table.stored(notebook))
-    used = set()
-    for _, tree in trees(notebook):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                used.add(node.id)
-            for name, value in made(node).items():  # small = DATASET == "digits"
-                if isinstance(value, ast.Compare | ast.BoolOp) and names(value) <= settings:
-                    settings.add(name)
-    found = []
+    for _, part in parts:  # small = DATASET == "digits"
+        settings |= {
+            n for n, v in made(part).items() if isinstance(v, ast.Compare | ast.BoolOp) and names(v) <= settings
+        }
+    found = [
+        f"{cell}: {why}" for cell, part in parts if any(checks(part)) and (why := _passed_by(part, settings, used))
+    ]
     for cell, tree in trees(notebook):
-        for node in ast.walk(tree):
-            if isinstance(node, CHOICES):
-                test = node.subject if isinstance(node, ast.Match) else node.test
-                if settings & names(test) and any(checks(node)):
-                    found.append(f"{cell}: if {ast.unparse(test)}")
-            elif isinstance(node, ast.Try) and any(checks(*node.body)):
-                found.append(f"{cell}: what fails here is caught")
-            elif isinstance(node, ast.With) and any(checks(node)) and "suppress" in ast.unparse(node.items[0]):
-                found.append(f"{cell}: what fails here is caught")
-            elif isinstance(node, ast.FunctionDef) and any(checks(node)) and node.name not in used:
-                found.append(f"{cell}: nobody calls {node.name}")
         for said, condition in checks(tree):
-            for part in ast.walk(condition):
-                choices = list(part.values) if isinstance(part, ast.BoolOp) and isinstance(part.op, ast.Or) else []
-                choices += [part.test] if isinstance(part, ast.IfExp) else []
-                found += [
-                    f"{cell}: {said}: {ast.unparse(c)}" for c in choices if settings & names(c) and names(c) <= settings
-                ]
+            for choice in _choices(condition):
+                if settings & names(choice) and names(choice) <= settings:
+                    found.append(f"{cell}: {said}: {ast.unparse(choice)}")
     return found
+
+
+def _passed_by(part: ast.AST, settings: set[str], used: set[str]) -> str:
+    """How the claims in a statement may come to nothing."""
+    if isinstance(part, ast.If | ast.IfExp | ast.While | ast.Match):
+        test = part.subject if isinstance(part, ast.Match) else part.test
+        return f"if {ast.unparse(test)}" if settings & names(test) else ""
+    if isinstance(part, ast.Try):
+        return "what fails here is caught" if any(checks(*part.body)) else ""
+    if isinstance(part, ast.With):
+        return "what fails here is caught" if "suppress" in ast.unparse(part.items[0]) else ""
+    return f"nobody calls {part.name}" if isinstance(part, ast.FunctionDef) and part.name not in used else ""
+
+
+def _choices(condition: ast.expr) -> Iterator[ast.expr]:
+    """What a condition is about if it is true anyway: the sides of an `or`, the test of an `if`."""
+    for part in ast.walk(condition):
+        if isinstance(part, ast.BoolOp) and isinstance(part.op, ast.Or):
+            yield from part.values
+        elif isinstance(part, ast.IfExp):
+            yield part.test
 
 
 def differences_without_a_sign(notebook: NotebookNode) -> list[str]:

@@ -1,5 +1,6 @@
 """The comparisons and messages that the labs' test cells rely on."""
 
+import collections
 import re
 import subprocess
 import sys
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 from cnn_course.errors import CheckFailed
-from cnn_course.grading import checks, describe, run_state
+from cnn_course.grading import checks, describe, experiments, run_state
 from cnn_course.grading.mistakes import convolution as mistakes
+from cnn_course.grading.mistakes import edges
 
 
 def message(function, *arguments, **options):
@@ -208,11 +210,42 @@ def test_changed_arguments_are_noticed_and_the_originals_survive():
     assert np.isnan(checks.call("f(x)", lambda x: x, with_nan)[0])
 
 
+def test_changed_lists_and_dicts_are_noticed():
+    def grown(layers):
+        layers.append((2, 2))
+        return 1
+
+    def written(layers):
+        layers[0].setdefault("dilation", 1)
+        return 1
+
+    pairs, layers = [(3, 1)], [{"k": 2, "weights": np.ones(2)}]
+    assert "argument 1 was changed" in message(checks.check, "f", grown, pairs, expected=1)
+    assert "that list: work on a copy (copy.deepcopy)" in message(checks.check, "f", written, layers, expected=1)
+    assert pairs == [(3, 1)] and [*layers[0]] == ["k", "weights"]
+    checks.check("f", lambda layers: layers[0]["k"], layers, expected=2)
+
+
+def test_an_experiment_may_return_a_named_tuple():
+    """The grader gets it as a tuple; in Jupyter it comes as it is."""
+    result = collections.namedtuple("Result", "numbers verdict")
+    experiments.check_run("f", lambda: result(np.ones(2), "survives"), expected=[1, 1])
+    three = collections.namedtuple("Three", "numbers verdict why")
+    assert "two things" in message(experiments.check_run, "f", lambda: three(1.0, "survives", ""), expected=1.0)
+
+
+def test_an_agreement_just_below_what_is_needed_is_not_shown_as_enough(monkeypatch):
+    monkeypatch.setattr(edges, "agreement", lambda marked, true: (0.797, 0.797))
+    x = np.random.default_rng(0).random((9, 9))
+    text = message(edges.check_edges, "find_edges", lambda x: (x > 0.5) * 1.0, [(x, x)])
+    assert "is 0.79; 0.80 is needed" in text
+
+
 def test_warnings_and_stderr_do_not_reach_stderr():
     # In a process of its own, because pytest collects warnings before they are printed.
     program = """
 import sys, warnings
-from cnn_course.grading import checks, run_state
+from cnn_course.grading import checks, experiments, run_state
 
 def noisy(n):
     warnings.warn("careful", RuntimeWarning)

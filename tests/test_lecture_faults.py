@@ -89,6 +89,8 @@ def test_a_claim_that_cannot_fail_is_found(source, why):
         'a, b = [], {}\nclaim("none", a == sorted(a) and len(b) > 0)',
         'run = runs.find("x")\nclaim("right", run > 0.5 or run < -0.5)',
         'claim("alike", np.allclose(x, y) and abs(x) >= 0.1)',
+        'claim("size", output_size(3, 3) == size)',
+        'assert torch.equal(*weights), "they differ"',
         "for n in (1, 2):\n    claim(f'{n}', n < loss)",
     ],
 )
@@ -145,6 +147,11 @@ def test_a_setting_made_anew_is_found(source):
     assert lecture_faults.settings_made_anew(planted(source)) != []
     with pytest.raises(AssertionError):
         rules.test_claims_are_bound_to_the_stored_settings(planted(source))
+
+
+def test_what_only_uses_a_setting_is_not():
+    used = planted("curve = {}\ncurve[EPOCHS - 1] = 3\ncurve[SEED], other = 2, EPOCHS")
+    assert lecture_faults.settings_made_anew(used) == []
 
 
 @pytest.mark.parametrize(

@@ -180,15 +180,10 @@ def test_an_assert_says_what_was_claimed_and_what_came(notebook):
             )
 
 
-# Found when this rule was made; the intervals lie on the right side.
-WITHOUT_A_SIGN = {("16_resnet", "residual-assert"), ("16_resnet", "recorded-assert")}
-
-
 def test_claims_can_fail(lecture, notebook):
     assert lecture_faults.claims_that_cannot_fail(notebook) == []
     assert lecture_faults.claims_that_hide(notebook) == []
-    unsigned = lecture_faults.differences_without_a_sign(notebook)
-    assert [each for each in unsigned if (lecture.stem, each.partition(":")[0]) not in WITHOUT_A_SIGN] == []
+    assert lecture_faults.differences_without_a_sign(notebook) == []
 
 
 def test_every_claim_held_when_the_lecture_was_stored(notebook):

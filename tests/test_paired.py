@@ -84,6 +84,7 @@ def test_every_kind_of_number(numbers):
         ((x for x in (1, 2)), [1, 2], TypeError, "a must be an array of .*generator"),
         (np.ma.array([1, 2], mask=[0, 1]), [1, 2], TypeError, "a is a masked array"),
         ([1.7e308, 1e308], [-1.7e308, 0], ValueError, "differ by more than a float holds"),
+        ([1.7e308, 1.7e308], [-1.7e308, -1.7e308], ValueError, "differ by more than a float holds"),
         ([1.7e308, -1e308], [0, 0], ValueError, "differ by more than a float holds"),
     ],
 )

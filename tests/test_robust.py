@@ -27,6 +27,15 @@ BIND = """from cnn_course import claims
 claim = claims.for_settings(globals(), DATASET="digits", EPOCHS=8, SEED=0)"""
 
 
+DRAW = """import matplotlib.pyplot as plt
+from cnn_course import visualize
+
+def draw(rows):
+    fig, ax = plt.subplots()
+    ax.plot(rows, marker="o")
+    visualize.show(fig, "A curve of a few points.")"""
+
+
 def notebook(*cells: str, table: str = TABLE):
     parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
     made = [new_markdown_cell("# 1. Odd"), new_markdown_cell(table), parameters, new_code_cell(BIND)]
@@ -127,6 +136,8 @@ def test_a_run_of_which_nothing_comes_back_is_broken():
             "broken",
             "cell-1, run again, says something else: 0 lines",
         ),
+        ((DRAW, "rows = [1]", "rows.append(1)\ndraw(rows)"), None, "broken", "cell-2, run again, draws something else"),
+        ((DRAW, "rows = [1]", "draw(rows)"), None, "held", ""),
         (("import time", "print(time.time())"), 1, "held", ""),
         (
             ("rows = []", "rows.append(1)\nfor _ in rows:\n    print('a ratio of 0.9')"),
@@ -135,7 +146,7 @@ def test_a_run_of_which_nothing_comes_back_is_broken():
             "cell-1.* 2 lines, 1 before",
         ),
     ],
-    ids=["as it was", "twice", "back", "gone", "less", "other numbers", "more numbers"],
+    ids=["as it was", "twice", "back", "gone", "less", "other picture", "same", "other numbers", "more numbers"],
 )
 def test_every_cell_again(lecture, cells, ignored, verdict, said):
     lecture(*cells, ignored=ignored)

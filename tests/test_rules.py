@@ -195,6 +195,30 @@ def test_a_stand_in_carries_what_is_wrong_with_its_cells():
         checks.call("f(x)", Stub(), 1)
 
 
+class Slider:
+    @classmethod
+    def call(cls, x, w):
+        return convolution.conv2d(x, w)
+
+
+slide_in_class = Slider.call
+slide_in_short = lambda x, w: convolution.conv2d(x, w)  # noqa: E731
+call = Slider  # the name of the method, for something else
+
+
+@pytest.mark.parametrize("name", ["slide_in_class", "slide_in_short"])
+def test_the_name_counts_that_a_lab_gives_to_a_function(name):
+    """A lambda, or a method, has another one of its own: what is allowed to that question is allowed to it."""
+    x, w = np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1))
+    rules.forbid("cnn_course")
+    with pytest.raises(CheckFailed, match=r"convolution\.conv2d"):
+        checks.call(f"{name}(x, w)", globals()[name], x, w)
+    rules.allow("cnn_course.convolution.conv2d", to=[name])
+    assert checks.call(f"{name}(x, w)", globals()[name], x, w).shape == (1, 1, 2, 2)
+    with pytest.raises(CheckFailed, match=r"convolution\.conv2d"):  # the name of another question
+        checks.call("output_size(x, w)", globals()[name], x, w)
+
+
 def test_rules_are_those_of_one_run():
     rules.forbid("numpy.convolve")
     with run_state.fresh():

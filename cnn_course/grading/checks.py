@@ -11,6 +11,7 @@ What comes back is untrusted: it is never printed whole, never called, and its s
 from __future__ import annotations
 
 import contextlib
+import copy
 import sys
 import warnings
 from collections import deque
@@ -76,7 +77,8 @@ def call(description: str, function: Callable[..., Any], *arguments: Any, **opti
 
     A `networks.Network` among the arguments is passed as the module that it stands for. Warnings and what the function
     writes to stderr go to stdout, because nbgrader gives no points to a cell that wrote to stderr. Raises CheckFailed
-    if the function raises, uses what the lab's rules forbid, or changes an array or a tensor that it was given.
+    if the function raises, uses what the lab's rules forbid, or changes an array, a tensor, a list or a dict that it
+    was given.
     """
     rules.check_source(description, function)
     # The caller's arrays must survive a function that changes its input, or the next comparison would be wrong too.
@@ -97,11 +99,14 @@ def call(description: str, function: Callable[..., Any], *arguments: Any, **opti
         raise CheckFailed(f"{description}: your function stopped with {reason}{_advice(error, text)}") from error
     before = [*enumerate(arguments, start=1), *options.items()]
     for (place, value), after in zip(before, [*sent, *sent_options.values()], strict=True):
-        if (isinstance(value, np.ndarray) or describe.is_tensor(value)) and not _same_bits(value, after):
+        if not _unchanged(value, after):
             which = f"argument {place}" if isinstance(place, int) else f"the argument `{place}`"
+            kind, copied = "array", "x.copy(), or x.clone() of a tensor"
+            if isinstance(value, (list, dict)):
+                kind, copied = type(value).__name__, "copy.deepcopy"
             raise CheckFailed(
-                f"{description}: {which} was changed by your function. Whoever calls it may still need that array: "
-                "work on a copy (x.copy(), or x.clone() of a tensor) or build a new one."
+                f"{description}: {which} was changed by your function. Whoever calls it may still need that {kind}: "
+                f"work on a copy ({copied}) or build a new one."
             )
     return got
 
@@ -285,13 +290,26 @@ def _sent(value: Any) -> Any:
         return np.array(value)
     if describe.is_tensor(value):
         return value.detach().clone()
+    if isinstance(value, (list, dict)):
+        return copy.deepcopy(value)
     return value.as_argument() if hasattr(value, "as_argument") else value
 
 
-def _same_bits(before: Any, after: Any) -> bool:
+def _unchanged(before: Any, after: Any) -> bool:
+    """Whether an argument is what it was. What cannot be changed, and a module, is not looked at."""
     if describe.is_tensor(before):
         before, after = np.asarray(before.detach()), np.asarray(after.detach())
-    return before.shape == after.shape and before.dtype == after.dtype and before.tobytes() == after.tobytes()
+    if isinstance(before, np.ndarray):
+        same = type(after) is np.ndarray and before.shape == after.shape and before.dtype == after.dtype
+        return same and before.tobytes() == after.tobytes()
+    if isinstance(before, dict):
+        same = type(after) is dict and before.keys() == after.keys()
+        return same and all(_unchanged(before[key], after[key]) for key in before)
+    if isinstance(before, (list, tuple)):
+        pairs = zip(before, after, strict=True) if type(after) is type(before) and len(after) == len(before) else None
+        return pairs is not None and all(_unchanged(one, other) for one, other in pairs)
+    plain = before is None or isinstance(before, (bool, int, float, str))
+    return not plain or after is before or (type(after) is type(before) and after == before)
 
 
 def _first(mask: np.ndarray) -> tuple[int, ...]:

@@ -72,8 +72,9 @@ def _two(description: str, got: Any) -> tuple[Any, Any]:
     wanted = 'An experiment returns two things: `return numbers, verdict`, the verdict "refuted" or "survives".'
     if got is None:
         raise CheckFailed(f"{description}: it returned None. {wanted}")
-    if type(got) not in (tuple, list) or len(got) != 2:
-        what = f"{describe.kind(got)} of length {len(got)}" if type(got) in (tuple, list) else describe.kind(got)
+    pair = isinstance(got, (tuple, list))  # a named tuple is one
+    if not pair or len(got) != 2:
+        what = f"{describe.kind(got)} of length {len(got)}" if pair else describe.kind(got)
         raise CheckFailed(f"{description}: got {what}. {wanted}")
     if isinstance(got[0], str):
         raise CheckFailed(f"{description}: the first thing is a text. The numbers come first. {wanted}")

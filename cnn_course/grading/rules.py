@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -75,12 +76,22 @@ def check_source(description: str, function: Callable) -> None:
         except (OSError, TypeError, SyntaxError, ValueError, RecursionError, MemoryError):
             return
         names = getattr(function, "__globals__", {})
-        problems = broken(said, getattr(function, "__name__", ""), names=names, above=first - 1)
+        problems = broken(said, _asked_name(description, function), names=names, above=first - 1)
     if problems:
         raise CheckFailed(
             f"{description}: the rules of this lab do not allow {', '.join(problems[:5])}. Write the computation "
             "yourself; what is allowed stands under Rules, in the second cell of the notebook."
         )
+
+
+def _asked_name(description: str, function: Callable) -> str:
+    """The name that the lab gives to a function: a lambda, or a method of a class, has another one of its own.
+
+    A description begins with that name, as in "conv_2d(x, w)".
+    """
+    asked = re.split(r"\W", description, maxsplit=1)[0]
+    named = run_state.current().names.get(asked)
+    return asked if named is function else getattr(function, "__name__", "")
 
 
 @functools.lru_cache(100)  # each check of a function asks again

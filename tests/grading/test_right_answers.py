@@ -343,6 +343,47 @@ def test_a_wrong_answer_does_not(host, name):
     assert all(says in c.message for c in result.cells if c.message)
 
 
+APPENDED = """
+def field_before_after(layers):
+    layers.append((2, 2))
+    before, after = field(layers[:-1]), field(layers)
+    return np.array([before, after]), "survives" if after == 2 * before else "refuted"
+
+def field(stack):
+    n = 1
+    for k, stride in reversed(stack):
+        n = (n - 1) * stride + k
+    return n
+"""
+WRITTEN = """
+def layer_shape(layer, shape):
+    k, s, p, d = layer["k"], layer["stride"], layer["padding"], layer.setdefault("dilation", 1)
+    return (layer.get("cout", shape[0]), *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n in shape[1:]))
+"""
+COPIED = {
+    APPENDED: APPENDED.replace("    layers.append", "    layers = [*layers]\n    layers.append"),
+    WRITTEN: WRITTEN.replace("layer.setdefault", "dict(layer).setdefault"),
+}
+
+
+@pytest.mark.parametrize(
+    ("lab", "answer", "test"),
+    [
+        ("lab08_refute_the_slide", APPENDED, "q3-visible"),
+        ("lab03_shapes_and_costs", WRITTEN, "q1-windows"),
+    ],
+)
+def test_a_list_or_a_dict_that_an_answer_changes_is_changed_for_the_tests_too(lab, answer, test):
+    """As in Jupyter, where both are the same object."""
+    master = running.master(lab)
+    with Host(imports_of(master)) as host:
+        for text, says in ((answer, "argument 1 was changed"), (COPIED[answer], "")):
+            notebook = running.with_answers(running.released(lab), {f"{test[:2]}-solution": text})
+            taken = submission.parse(nbformat.writes(notebook).encode(), master)
+            found = {c.name: c.message for c in judge.grade(master, taken, host, seconds=60.0).cells}
+            assert says in found[test] and bool(found[test]) == bool(says)
+
+
 def test_kinds_of_tuples_and_dicts_come_as_what_they_are():
     """Of a function that returns a tuple or a dict, in Jupyter a test takes these."""
     point = collections.namedtuple("Point", "x y")

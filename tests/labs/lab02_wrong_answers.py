@@ -317,4 +317,18 @@ WRONG_ANSWERS = [
         "large beside an edge and 0 on it",
         Q6,
     ),
+    WrongAnswer(
+        "the largest number, not the largest in size",
+        "q5-solution",
+        fill(SPLIT, PLACE="np.unravel_index(kernel.argmax(), kernel.shape)"),
+        "expected finite numbers",
+        Q5[2:],
+    ),
+    WrongAnswer(
+        "small numbers taken for zeros",
+        "q5-solution",
+        fill(SPLIT, PLACE="np.argwhere(np.abs(kernel) > 1e-4)[0]"),
+        "IndexError",
+        Q5[2:],
+    ),
 ]

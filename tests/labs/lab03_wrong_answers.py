@@ -302,4 +302,33 @@ WRONG_ANSWERS = [
     ),
     wrong("bias forgotten", "q6", fill(THREES, BIAS="True"), "expected bias = False, got True", Q6[::2]),
     wrong("the layer itself", "q6", fill(THREES, RESULT="[layer]"), "expected k = 3, got 5", Q6),
+    wrong(
+        "dilation written into the layer",
+        "q1",
+        fill(SHAPE).replace("    k, s, p, d =", '    layer.setdefault("dilation", 1)\n    k, s, p, d ='),
+        "argument 1 was changed",
+        Q1[::2],
+    ),
+    wrong(
+        "bisection, as if later layers always saw more",
+        "q5",
+        "import bisect\ndef first_that_sees(layers, n):\n    surely = [r - j + 1 for r, j in fields(layers)]\n"
+        "    return (bisect.bisect_left(surely, n) + 1) % (len(layers) + 1)",
+        "A later layer does not always see more",
+        Q5[1:],
+    ),
+    wrong(
+        "padding in the last layer",
+        "q6",
+        fill(THREES).replace('layers[0]["padding"]', 'layers[-1]["padding"]'),
+        "is the padding in the first of them?",
+        Q6,
+    ),
+    wrong(
+        "a weight for every pixel spanned",
+        "q3",
+        fill(MACS).replace('layer["k"] ** 2', '(layer["dilation"] * (layer["k"] - 1) + 1) ** 2'),
+        "a dilated filter has a weight for every pixel",
+        Q3[2:],
+    ),
 ]

@@ -212,4 +212,22 @@ def blur_pool(x, stride=2):
     ),
     features("the same for all", "all 45 pictures get the same features", RESULT="np.ones((len(x), 4))"),
     features("the pictures as they are", "got 4 axes", RESULT="x"),
+    error(
+        "any number of places",
+        "other places are tried too",
+        Q4[2:],
+        PLACES="range(before.shape[-1])",
+    ),
+    error(
+        "one place further on both sides",
+        "other places are tried too",
+        Q4[2:],
+        PLACES="range(dx // stride - 1, -(-dx // stride) + 2)",
+    ),
+    blur("sums in uint8", "the sums are taken in uint8", Q5[2:], INPUT="x"),
+    features(
+        "relative to the mean of the batch",
+        "no means over the batch",
+        RESULT="pooling.global_avg_pool(edges) - pooling.global_avg_pool(edges).mean(axis=0)",
+    ),
 ]

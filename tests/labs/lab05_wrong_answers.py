@@ -214,4 +214,39 @@ WRONG_ANSWERS = [
         ),
     ),
     wrong(6, "fit called", "do not allow cnn_course.network.fit", BEFORE="network.fit(net, x, labels, verbose=False)"),
+    wrong(
+        2,
+        "first of equal maxima column by column",
+        "reading order goes row by row",
+        Q2[2:],
+        WINNER="np.unravel_index(window.T.argmax(), window.shape)[::-1]",
+    ),
+    WrongAnswer(
+        "whole numbers for dx",
+        "q2-solution",
+        """
+def max_pool_backward(dout, x, k, stride):
+    dx = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(dout.shape):
+        u, v = divmod(x[n, c, i * stride : i * stride + k, j * stride : j * stride + k].argmax(), k)
+        dx[n, c, i * stride + u, j * stride + v] += dout[n, c, i, j]
+    return dx.astype(float)
+""".strip(),
+        "The numbers are cut off to whole ones",
+        Q2[2:],
+    ),
+    wrong(
+        5,
+        "velocity in the dtype that it had",
+        "cut off to whole numbers",
+        Q5[1:],
+        VELOCITY="(momentum * v + g).astype(v.dtype)",
+    ),
+    WrongAnswer(
+        "one seed for all",
+        "q6-solution",
+        wrong(6, "", "").source.replace("seed=seed", "seed=0").replace("default_rng(seed)", "default_rng(0)"),
+        "the same weights as with another seed",
+        Q6[:1],
+    ),
 ]

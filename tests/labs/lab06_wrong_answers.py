@@ -270,4 +270,22 @@ WRONG_ANSWERS = [
         "Is the network that you return the one that was trained?",
         Q6,
     ),
+    WrongAnswer(
+        "at least one step",
+        "q2-solution",
+        but(STEPS, ("range(steps)", "range(max(1, steps))")),
+        "with 0 steps nothing moves",
+        Q2[2:],
+    ),
+    WrongAnswer(
+        "one order for all epochs",
+        "q6-solution",
+        but(
+            TRAIN,
+            ("    for _ in range(epochs):", "    order = torch.randperm(len(x))\n    for _ in range(epochs):"),
+            ("torch.randperm(len(x)).split", "order.split"),
+        ),
+        "in the same order in every epoch",
+        Q6[2:],
+    ),
 ]

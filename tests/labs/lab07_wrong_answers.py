@@ -314,4 +314,38 @@ WRONG_ANSWERS = [
         "squares of the quotients",
         Q6,
     ),
+    WrongAnswer(
+        "pool with zeros around",
+        "q2-solution",
+        but(INCEPTION, ("nn.MaxPool2d(3, stride=1, padding=1)", "nn.ZeroPad2d(1), nn.MaxPool2d(3, stride=1)")),
+        "the pool sees zeros around the picture",
+        Q2[1:],
+    ),
+    WrongAnswer(
+        "cut off from the gradient",
+        "q2-solution",
+        but(INCEPTION, ("dim=1)", "dim=1).detach()")),
+        "no gradient reaches parameter",
+        Q2,
+    ),
+    WrongAnswer(
+        "added to x itself",
+        "q3-solution",
+        but(
+            BASIC,
+            (
+                "return torch.relu(out + self.shortcut(x))",
+                "y = self.shortcut(x)\n            y += out\n            return torch.relu(y)",
+            ),
+        ),
+        "argument 1 was changed",
+        Q3[1:],
+    ),
+    WrongAnswer(
+        "half a window at the end",
+        "q1-solution",
+        but(STAGE, ("nn.MaxPool2d(2)", "nn.MaxPool2d(2, ceil_mode=True)")),
+        "(ceil_mode)",
+        Q1[1:],
+    ),
 ]

@@ -324,4 +324,18 @@ WRONG_ANSWERS = [
         NOT_REFUTED,
         hidden(10),
     ),
+    wrong(
+        "pool appended to the list that was given",
+        3,
+        slip(3, ("[*layers, (2, 2)]", "layers.append((2, 2)) or layers")),
+        "argument 1 was changed",
+        both(3),
+    ),
+    wrong(
+        "only the first entry of the diagonal",
+        7,
+        slip(7, ("np.diag(table).max()", "table[0, 0]")),
+        NOT_SURVIVING,
+        hidden(7),
+    ),
 ]

@@ -340,6 +340,13 @@ def _write_back(changed: Any, payloads: wire.Payloads, sent: list) -> None:
         if place not in places:
             raise WireError("not an answer")
         value, target = wire.unpack(packed, payloads), sent[places[place]]
+        if isinstance(target, list):
+            target[:] = value if isinstance(value, list) else [value]
+            continue
+        if isinstance(target, dict):
+            target.clear()
+            target.update(value if isinstance(value, dict) else {"": value})
+            continue
         if not isinstance(target, np.ndarray):
             target = target.numpy() if hasattr(target, "numpy") else np.zeros(0)
             value = value.numpy() if hasattr(value, "numpy") else value

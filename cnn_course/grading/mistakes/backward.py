@@ -51,6 +51,8 @@ def _wrong_max_pool(dout: np.ndarray, x: np.ndarray, k: int, stride: int) -> Ite
     yield spread(lambda window: (window == window.max()) / (window == window.max()).sum()), shared
     last = "Of equal maxima the last one gets the number; it goes to the first one in reading order."
     yield spread(lambda window: _only(window, k * k - 1 - window.ravel()[::-1].argmax())), last
+    columns = "Of equal maxima the first one column by column gets the number; reading order goes row by row."
+    yield spread(lambda window: _only(window.T, window.T.argmax()).T), columns
     overwritten = "A pixel that wins several windows keeps only the last number: add with +=."
     yield spread(winner, add=False), overwritten
     yield spread(lambda window: ones / k**2), "That is the backward pass of average pooling; here the winner takes all."
@@ -68,6 +70,12 @@ def _wrong_max_pool(dout: np.ndarray, x: np.ndarray, k: int, stride: int) -> Ite
     yield spread(lambda window: winner(window) * window), "dout is multiplied by the maximum; it is passed on as it is."
     yield spread(winner, step=k), "It looks as if the windows step by their own size: the step is `stride`."
     right = spread(winner)
+    whole = "The numbers are cut off to whole ones: dx is made with the dtype of x. np.zeros(x.shape) makes floats."
+    cut = np.zeros(x.shape, dtype=np.int64)
+    for n, c, i, j in np.ndindex(dout.shape):
+        u, v = np.unravel_index(x[n, c, i * stride : i * stride + k, j * stride : j * stride + k].argmax(), (k, k))
+        cut[n, c, i * stride + u, j * stride + v] += dout[n, c, i, j]
+    yield cut, whole
     yield right != 0, "These are the places of the winners: put the numbers of dout there."
     yield dout, "dout came back. The gradient of x has the shape of x."
     yield from _batch(right)
@@ -174,6 +182,7 @@ def _wrong_inputs(
 
 def step(w: np.ndarray, g: np.ndarray, v: np.ndarray, lr: float, momentum: float) -> dict[str, Candidates]:
     """Results of wrong steps of SGD with momentum, for `check_parts`."""
+    whole = np.asarray(v).dtype.kind in "iu"
     w, g, v = (np.asarray(a, dtype=np.float64) for a in (w, g, v))
     new = momentum * v + g
     wrong_v = [
@@ -184,6 +193,8 @@ def step(w: np.ndarray, g: np.ndarray, v: np.ndarray, lr: float, momentum: float
         (momentum * (v + g), "It looks as if g is multiplied by the momentum too."),
         (v + momentum * g, "The momentum multiplies g instead of the old v."),
     ]
+    if whole:
+        wrong_v.append((np.trunc(new), "The new v is cut off to whole numbers: it takes over the dtype of v."))
     # A wrong v gives a wrong w, and w is compared first.
     wrong_w = [(w - lr * velocity, message) for velocity, message in wrong_v]
     rate_inside = "It looks as if the learning rate is in v; here v = momentum * v + g, and w moves by lr * v."

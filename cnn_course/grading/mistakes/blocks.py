@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cnn_course.errors import CheckFailed
 from cnn_course.grading import checks
 from cnn_course.grading.mistakes import parameters
 from cnn_course.grading.mistakes.parameters import Net, Shapes, changed, shapes
@@ -52,6 +53,19 @@ def check_outputs(net: Network, right: Net, x: np.ndarray, variants: Callable[[N
         again, expected = net.forward(x), parameters.output(right, x)
         hint = "each norm keeps running means of what it saw in training; is each of them used once in a pass?"
         checks.check_array(f"{net.description}(x), after a pass in training mode", again, expected, hint=hint)
+    _check_gradients(net, right, x, expected.shape)
+
+
+def _check_gradients(net: Network, right: Net, x: np.ndarray, shape: Sequence[int]) -> None:
+    """Raise CheckFailed if no gradient of a loss on the outputs, of this shape, reaches a parameter."""
+    labels = np.zeros((shape[0], *shape[2:]), dtype=np.int64)
+    pairs = zip(net.gradients(x, labels), Network("the right one", right).gradients(x, labels), strict=True)
+    for number, (got, wanted) in enumerate(pairs, start=1):
+        if np.any(wanted) and not np.any(got):
+            raise CheckFailed(
+                f"{net.description}: the outputs are right, but no gradient reaches parameter {number} of shape "
+                f"{wanted.shape}, so it would never learn. Is something cut off with detach, .data or no_grad?"
+            )
 
 
 def stage_shapes(count: int, c_in: int, c_out: int) -> list[tuple[Shapes, str]]:
@@ -83,6 +97,10 @@ def stages(right: nn.Sequential) -> Variants:
     pool = str(len(right) - 1)
     yield changed(right, {pool: nn.AvgPool2d(2)}), "It looks as if the pool averages; it takes the maximum."
     yield changed(right, {pool: nn.Identity()}), "It looks as if the pool is missing: it halves both sides."
+    ceiling = (
+        "It looks as if the pool keeps half a window at the end (ceil_mode): of an odd side the last row is dropped."
+    )
+    yield changed(right, {pool: nn.MaxPool2d(2, ceil_mode=True)}), ceiling
     yield changed(right, {pool: nn.MaxPool2d(3, 2, 1)}), "The pool looks at 3 x 3; VGG's looks at 2 x 2."
     unpadded = copy.deepcopy(right)
     for layer in unpadded:
@@ -126,6 +144,9 @@ def inceptions(right: Inception) -> Variants:
     yield changed(right, {n: gone[n] for n in squeezes}), "It looks as if the squeezing convolutions have no ReLU."
     last = {n: gone[n] for n in relus if n not in squeezes}
     yield changed(right, last), "It looks as if the last convolution of each branch has no ReLU."
+    zeros = nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, 1))
+    bordered = "It looks as if the pool sees zeros around the picture: a border of nn.MaxPool2d never wins (padding=1)."
+    yield changed(right, {"pool.0": zeros}), bordered
     yield changed(right, {"pool.0": nn.AvgPool2d(3, 1, 1)}), "It looks as if the pool averages; it takes the maximum."
     yield changed(right, {"pool.0": nn.Identity()}), "It looks as if the pool is missing in the fourth branch."
     behind = copy.deepcopy(right)

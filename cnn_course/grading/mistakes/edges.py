@@ -77,8 +77,9 @@ def check_edges(
     found, right = np.mean(results, axis=0)
     share = np.mean([marked.mean() for _, marked in maps])
     which = "a photograph" if len(pictures) == 1 else f"{len(pictures)} photographs"
+    shown = int(100 * score) / 100  # rounded, 0.797 would look like enough
     raise CheckFailed(
-        f"{describe.call(name, pictures[0][0])}: on {which} the agreement with the true edges is {score:.2f}; "
+        f"{describe.call(name, pictures[0][0])}: on {which} the agreement with the true edges is {shown:.2f}; "
         f"{needed:.2f} is needed. Of the true edges {found:.0%} are marked, and {right:.0%} of the marks are right; "
         f"{share:.0%} of all pixels are marked. {_advice(maps, found, right, share)}" + (f" {hint}" if hint else "")
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -75,6 +75,8 @@ def logits(right: nn.Module, x: np.ndarray) -> Candidates:
 
 def after_fit(start: nn.Module, images: np.ndarray, labels: np.ndarray, lr: float, steps: int) -> np.ndarray:
     """The right weights after gradient steps on one batch, as one vector, from the course's training loop."""
+    if steps == 0:
+        return _vector(start)
     # With batches as large as the set, an epoch is a step.
     config = TrainConfig(epochs=steps, batch_size=len(labels), lr=lr, optimizer="sgd", momentum=0.0, device="cpu")
     fit(start, Split(images, labels), config, verbose=False)
@@ -236,6 +238,41 @@ def check_seeds(one: Network, again: Network, other: Network, right: nn.Module) 
         )
     if np.allclose(first, third, rtol=1e-4, atol=1e-6):
         raise CheckFailed(f"{other.description}: this is the same network as with another seed. Use `seed`.")
+
+
+def check_new_orders(
+    nets: Sequence[Network],
+    build: Callable[[], nn.Module],
+    images: np.ndarray,
+    labels: np.ndarray,
+    epochs: int,
+    lr: float,
+) -> None:
+    """Raise CheckFailed if every net, of seed 0, 1, ..., saw two images in one order in all epochs, one at a time.
+
+    That can be told from the weights: both orders are gone through here. A new order in each epoch is the same by
+    chance too, but not with every seed.
+    """
+    for seed, net in enumerate(nets):
+        ends = []
+        for order in ([0, 1], [1, 0]):
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                model = build()
+            optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+            x, y = torch.tensor(images) / 255, torch.tensor(labels)
+            for i in order * epochs:
+                optimizer.zero_grad()
+                F.cross_entropy(model(x[i : i + 1]), y[i : i + 1]).backward()
+                optimizer.step()
+            ends.append(_vector(model))
+        got, apart = parameters.weights(net, build()), np.linalg.norm(ends[0] - ends[1])
+        if min(np.linalg.norm(got - end) for end in ends) > 0.1 * apart:
+            return
+    raise CheckFailed(
+        f"{nets[0].description}: the images came in the same order in every epoch, with this seed and with "
+        f"{len(nets) - 1} others. Draw a new random order inside the loop over the epochs."
+    )
 
 
 def _shapes(classes: int, channels: int, side: int, kernel: int = 5) -> parameters.Shapes:

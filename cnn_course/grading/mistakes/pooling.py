@@ -144,6 +144,9 @@ def equivariance_error(before: np.ndarray, after: np.ndarray, dx: int, stride: i
             (right * size / size_after, "It looks as if the norm of `after` is below; divide by that of `before`.")
         )
     found.append((right * size / np.sqrt(before.size), "That is the root of the mean square; divide by the norm."))
+    width = before.shape[-1]
+    further = "It looks as if other places are tried too: only the two neighbours of dx / stride count."
+    found += [(error(*range(width)), further), (error(down - 1, down, up, up + 1), further)]
     return [(float(number), message) for number, message in found if np.isfinite(number)]
 
 
@@ -180,7 +183,20 @@ def _wrong_blur(x: np.ndarray, stride: int) -> Iterator[tuple[np.ndarray, str]]:
     yield pooling.blur_pool(x, 5, stride=stride, border="wrap"), "The blur is too wide: it is applied twice."
     short = right[..., : x.shape[2] // stride, : x.shape[3] // stride]
     yield short, "The last row or column is missing: n places leave ceil(n / stride), as in x[::stride]."
+    if x.min() >= 0 and x.max() <= 255 and (x == np.rint(x)).all():
+        small = "It looks as if the sums are taken in uint8, which ends at 255: make x floats before anything else."
+        whole = x.astype(np.uint8)
+        yield _along_in(whole, lambda x, axis: (np.roll(x, 1, axis) + 2 * x + np.roll(x, -1, axis)) / 4)[kept], small
+        yield _along_in(whole, lambda x, axis: x / 2 + (np.roll(x, 1, axis) + np.roll(x, -1, axis)) / 4)[kept], small
+        taps = [(u, v, (2 - abs(u)) * (2 - abs(v))) for u in (-1, 0, 1) for v in (-1, 0, 1)]
+        parts = [w * np.roll(whole, (u, v), (2, 3)) for u, v, w in taps]
+        yield np.add.reduce([part / 16 for part in parts])[kept], small
+        yield (np.add.reduce(parts, dtype=np.uint8) / 16)[kept], small
     yield from _axes(right)
+
+
+def _along_in(x: np.ndarray, blur: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
+    return blur(blur(x, 2), 3)
 
 
 def bar_pictures(rng: np.random.Generator, count: int, size: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -232,6 +248,12 @@ def check_shift_proof(
                 f"{name}: the pictures moved down by {dy} and right by {dx}, in a circle, and their features changed "
                 f"by {found:.3g} of the spread between pictures; at most {LIMIT:g} is allowed. {_leak(found, both)}"
             )
+    alone = _features(function, pictures[:1], width=still.shape[1])
+    if not np.linalg.norm(alone - still[:1]) <= LIMIT * spread:
+        raise CheckFailed(
+            f"{name}: a picture has other features alone than among {len(pictures)}. They have to come from that "
+            "picture alone: no means over the batch."
+        )
     new, new_kinds = bar_pictures(rng, 60, size)
     new = shift(new, *(int(n) for n in rng.integers(0, 8, size=2)), wrap=True)
     unit = still.std(axis=0)

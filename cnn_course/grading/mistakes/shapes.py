@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from cnn_course.grading.mistakes.dict_stacks import DictLayer, Shape, fields, shapes, table
 
 Candidates = list[tuple[Any, str]]
+
+_DILATED = "It looks as if a dilated filter has a weight for every pixel that it spans: it has k * k."
 
 
 def layer_shape(layer: DictLayer, shape: Shape) -> list[tuple[Shape, str]]:
@@ -83,6 +86,7 @@ def parameters(layers: Sequence[DictLayer], shape: Shape) -> list[tuple[int, str
             _first_channels(layers, shape),
             "It looks as if every layer gets the channels of the picture: follow the shapes.",
         ),
+        (total(_spanned, _matrix, _bias), _DILATED),
         (total(_flat, _matrix, _bias), "It looks as if filters are one channel deep: they reach through the channels."),
         (total(_weights, None, _bias), "It looks as if the linear layers are left out."),
         (total(None, _matrix, _bias), "It looks as if the convolutions are left out."),
@@ -108,6 +112,7 @@ def macs(layers: Sequence[DictLayer], shape: Shape) -> list[tuple[int, str]]:
         (total(rows, _matrix), "It looks as if the places of one axis are counted: H * W of the output."),
         (total(_times(_no_groups, slice(1, 3)), _matrix), "It looks as if groups are ignored."),
         (total(_times(_k_once, slice(1, 3)), _matrix), "It looks as if k is used once: a filter has k * k taps."),
+        (total(_times(_spanned, slice(1, 3)), _matrix), _DILATED),
         (total(_times(_flat, slice(1, 3)), _matrix), "It looks as if filters are one channel deep."),
         (total(each, None), "It looks as if the linear layers are left out: one for each of their weights."),
         (total(None, _matrix), "It looks as if the convolutions are left out."),
@@ -151,6 +156,8 @@ def first_that_sees(layers: Sequence[DictLayer], n: int) -> list[tuple[int, str]
         return next((i for i, (r, j) in enumerate(seen, start) if enough(r, j)), none)
 
     lucky = "That view is large enough only for an object that lies just right: the next view begins one jump further."
+    halved = bisect.bisect_left([r - j + 1 for r, j in seen], n) + 1
+    more = "A later layer does not always see more: after a stride, less may be certain. Go through all layers."
     return [
         (first(lambda r, j: r >= n), lucky),
         (first(lambda r, j: r >= n + j - 1, start=0), "Layers are counted from 1."),
@@ -163,6 +170,7 @@ def first_that_sees(layers: Sequence[DictLayer], n: int) -> list[tuple[int, str]
             max((i for i, (r, j) in enumerate(seen, 1) if r >= n + j - 1), default=0),
             "That is the last such layer; the first one is asked for.",
         ),
+        (halved if halved <= len(seen) else 0, more),
     ]
 
 
@@ -187,6 +195,10 @@ def _weights(layer: DictLayer, before: Shape, after: Shape) -> int:
 
 def _no_groups(layer: DictLayer, before: Shape, after: Shape) -> int:
     return layer["cout"] * before[0] * layer["k"] ** 2
+
+
+def _spanned(layer: DictLayer, before: Shape, after: Shape) -> int:
+    return layer["cout"] * (before[0] // layer["groups"]) * (layer["dilation"] * (layer["k"] - 1) + 1) ** 2
 
 
 def _k_once(layer: DictLayer, before: Shape, after: Shape) -> int:

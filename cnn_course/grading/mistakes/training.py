@@ -59,6 +59,20 @@ def check_training(function: Callable[..., Any], rng: np.random.Generator, count
     )
 
 
+def check_seed(function: Callable[..., Any], rng: np.random.Generator, count: int) -> None:
+    """Raise CheckFailed if two seeds lead to the same weights, on `count` fresh images."""
+    x, labels = glyph_images(count, int(rng.integers(1, 2**31)))
+    found = []
+    for seed in rng.choice(1000, 2, replace=False).tolist():
+        description = f"train_network(<{count} images>, <{count} labels>, seed={seed})"
+        found.append(_weights(description, checks.call(description, function, x, labels, seed)))
+    if all(np.allclose(found[0][name], found[1][name], rtol=1e-4, atol=1e-6) for name in found[0]):
+        raise CheckFailed(
+            f"{description}: these are the same weights as with another seed. Use `seed`, for the first weights and "
+            "for the order of the images."
+        )
+
+
 def _weights(description: str, got: Any) -> dict[str, np.ndarray]:
     """The returned weights, each of the right name and shape and finite."""
     wanted = {name: w.shape for name, w in small_network(0).parameters.items()}

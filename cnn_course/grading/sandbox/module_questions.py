@@ -30,7 +30,7 @@ def _forward(module: nn.Module, x: np.ndarray, training: bool) -> np.ndarray:
     module.train(training)
     try:
         with torch.no_grad():
-            return module(torch.from_numpy(np.array(x))).numpy().copy()
+            return module(torch.from_numpy(x)).numpy().copy()  # not of a copy: a module that changes x is found out
     finally:
         module.train(before)
 
@@ -39,8 +39,8 @@ def _gradients(module: nn.Module, images: np.ndarray, labels: np.ndarray) -> lis
     module.train()
     parameters = [p for p in module.parameters() if p.requires_grad]
     loss = F.cross_entropy(module(torch.from_numpy(np.array(images))), torch.from_numpy(np.array(labels)))
-    found = torch.autograd.grad(loss, parameters, allow_unused=True)
-    zeros = (torch.zeros_like(p) for p in parameters)
+    zeros = [torch.zeros_like(p) for p in parameters]
+    found = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else zeros
     return [(g if g is not None else z).detach().numpy().copy() for g, z in zip(found, zeros, strict=True)]
 
 

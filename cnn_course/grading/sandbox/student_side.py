@@ -138,7 +138,10 @@ def _defined(request: dict, names: dict) -> dict[str, Any]:
 
 
 def _frozen(value: Any) -> tuple | None:
-    """What tells whether an array or a tensor was changed; None for everything else."""
+    """What tells whether an array, a tensor, a list or a dict was changed; None for everything else."""
+    if isinstance(value, (list, dict)):
+        arrays: list[np.ndarray] = []
+        return wire.pack(value, arrays), [array.tobytes() for array in arrays]
     torch = sys.modules.get("torch")
     if torch is not None and type(value) is torch.Tensor:
         value = value.detach().numpy()
