@@ -1,5 +1,6 @@
 """The wheel is the course: what a student needs, and nothing that gives answers away."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -13,14 +14,21 @@ OWN = "cnn_course/course/"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The names in a wheel built from this clone, and what is in each."""
+def packed(tmp_path_factory):
+    """A wheel built from this clone."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(*folder.glob("*.whl")) as packed:
-        return {name: packed.read(name) for name in packed.namelist()}
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(packed):
+    """The names in the wheel, and what is in each."""
+    with zipfile.ZipFile(packed) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
 
 
 def files(folder, pattern):
@@ -55,3 +63,36 @@ def test_it_switches_the_servers_extension_on(wheel):
     (name,) = (name for name in wheel if "/data/etc/" in name)
     assert name.endswith("/jupyter_server_config.d/cnn-course.json")
     assert b"saved_pictures" in wheel[name]
+
+
+@pytest.fixture(scope="module")
+def student(packed, tmp_path_factory):
+    """What a student types in an empty folder where nothing but the wheel is: arguments -> the process that ended."""
+    home = tmp_path_factory.mktemp("a stüdent")
+    with zipfile.ZipFile(packed) as opened:
+        opened.extractall(home / "site")
+    (home / "empty").mkdir()
+
+    def types(*arguments, folder="empty"):
+        code = ["-m", "cnn_course", *arguments] if arguments[0] != "-c" else arguments
+        environment = {**os.environ, "PYTHONPATH": str(home / "site"), "OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            [sys.executable, *code], cwd=home / folder, capture_output=True, text=True, env=environment
+        )
+
+    return types
+
+
+def test_a_student_starts_with_nothing_but_the_wheel(student):
+    own = student("-c", "import cnn_course; print(cnn_course.__file__)")
+    assert "site" in own.stdout, own
+    done = student("start")
+    assert done.returncode == 0 and "25 notebooks laid out" in done.stdout, done
+    done = student("labs", "check", "lab01", folder="empty/cnn-course/labs")
+    assert done.returncode == 1 and "0 of 10 visible tests pass" in done.stdout, done
+    done = student("-c", "from cnn_course import runs; print(len(runs.find('*')))")
+    assert int(done.stdout) == len(list((ROOT / "data" / "runs").glob("*.json"))), done
+    done = student("run", "2", "--output", "out")
+    assert done.returncode == 0 and "02_convolution_in_numpy" in done.stdout, done
+    done = student("grade", "lab01")
+    assert done.returncode == 2 and "the masters are not part of the installed package" in done.stderr, done
