@@ -82,7 +82,6 @@ CALLS = {
     "train.choose_device": lambda: {},
     "train.evaluate": lambda: {"model": net(), "data": data()},
     "train.fit": lambda: {"model": net(), "data": data(), "config": config(), "verbose": False},
-    "train.lr_at": lambda: {"step": 3, "steps": 10, "config": config()},
     "train.make_optimizer": lambda: {"model": net(), "config": config()},
     "train.predict": lambda: {"model": net(), "images": data().images},
 }

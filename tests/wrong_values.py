@@ -48,7 +48,7 @@ ROOMS = {
 # What rooms hold and notebooks use, under the public name.
 FROM_ROOMS = {
     "arithmetic.output_size", "stacks.Axis.slide", "stacks.Axis.pixels", "stacks.Table.only", "train.TrainConfig",
-    "train.lr_at", "train.make_optimizer", "train.History.column",
+    "train.make_optimizer", "train.History.column",
 }  # fmt: skip
 # Fields whose NaN says, by their documentation, that there is no such number.
 NAN_MEANS_NONE = {"TrainingCurves": ("val_accuracy",)}
