@@ -18,8 +18,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cnn_course.errors import SandboxError
+from cnn_course.errors import SandboxError, UsageError
 from cnn_course.files import whole_files
+from cnn_course.grading.judging import clock
 from cnn_course.grading.sandbox import alarm, spawned_host
 from cnn_course.grading.sandbox.spawned_host import SpawnedHost
 from labs import running
@@ -208,6 +209,51 @@ def test_an_endless_loop_ends_with_the_command(number, tmp_path):
 
 # --- the parts
 
+GRADERS = ("classroom", "bubblewrap", "host", "launch", "provisioner", "system_calls", "warm_host", "grade")
+ASKED_FIRST = {  # where the line before asks whether it is there, or an OSError is taken for no
+    ("alarm", "signal.ITIMER_REAL"),
+    ("alarm", "signal.SIGALRM"),
+    ("alarm", "signal.setitimer"),
+    ("doctor", "os.sched_getaffinity"),
+    ("download", "fcntl"),
+    ("open", "os.geteuid"),
+    ("runs", "/proc/cpuinfo"),
+    ("taken_away", "/proc/self/fd/"),
+}
+
+
+def only_here(tree: ast.AST, missing: dict[str, set[str]], modules: tuple[str, ...]):
+    """What a text uses that Windows or macOS has not."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if name in missing.get(module, ()):
+                yield f"{module}.{name}"
+            case ast.ImportFrom(module=module, names=names):
+                yield from (f"{module}.{n.name}" for n in names if n.name in missing.get(module, ()))
+                yield from [module] if module in modules else []
+            case ast.Import(names=names):
+                yield from (n.name for n in names if n.name.partition(".")[0] in modules)
+            case ast.Constant(value=str(text)) if text.startswith(("/proc/", "/dev/", "/etc/", "/tmp")):
+                yield text
+
+
+def test_nothing_that_only_linux_has_is_named_on_the_path():
+    helper = ast.parse(Path(__file__).with_name("elsewhere").joinpath("sitecustomize.py").read_text(encoding="utf-8"))
+    named = {ast.unparse(n.targets[0]): n.value for n in helper.body if isinstance(n, ast.Assign)}
+    tables = [ast.literal_eval(named[name]) for name in ("LINUX_ONLY", "POSIX_ONLY")]
+    missing = {module: {word for table in tables for word in table[module].split()} for module in tables[0]}
+    modules = ast.literal_eval(named["POSIX_MODULES"])
+    texts = {
+        path: path.read_text(encoding="utf-8")
+        for path in (running.REPOSITORY / "cnn_course").rglob("*.py")
+        if path.stem not in GRADERS and path.parent.name not in GRADERS
+    }
+    for path in NOTEBOOKS:
+        cells = nbformat.read(path, as_version=4).cells
+        texts[path] = "\n\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    found = {(path.stem, use) for path, text in texts.items() for use in only_here(ast.parse(text), missing, modules)}
+    assert found == ASKED_FIRST
+
 
 def test_a_thread_rings_where_no_timer_does(monkeypatch):
     monkeypatch.delattr(signal, "setitimer")
@@ -248,6 +294,18 @@ def test_a_child_that_does_not_start_says_why(tmp_path, monkeypatch):
         assert not host._children
 
 
+def test_what_a_child_takes_to_start_is_not_an_answers_time():
+    with SpawnedHost([]) as host:
+        time_left = clock.Clock(host, 10.0)
+        number, channel = host.fork()
+        before = time_left.left()
+        time_left.settle()
+        assert time_left.left() > before
+        channel.close()
+        host.kill(number)
+        assert not host._children
+
+
 def test_a_file_that_somebody_has_open_is_replaced_when_it_is_closed(tmp_path, monkeypatch):
     tries = []
 
@@ -265,3 +323,12 @@ def test_a_file_that_somebody_has_open_is_replaced_when_it_is_closed(tmp_path, m
     with pytest.raises(PermissionError):
         whole_files.write_whole(tmp_path / "a", b"newer")
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def test_names_and_lines_for_windows_own_shell(tmp_path, monkeypatch):
+    from cnn_course.commands import train_model
+
+    monkeypatch.setattr(train_model, "os", types.SimpleNamespace(**vars(os) | {"name": "nt"}))
+    with pytest.raises(UsageError, match=r"--name: Windows has no files with : \? in their names, got 'what: no\?'"):
+        train_model._check_output(tmp_path, "what: no?", overwrite=False)
+    train_model._check_output(tmp_path, "what-no", overwrite=False)

@@ -19,6 +19,7 @@ import threading
 import time
 
 from cnn_course.grading.sandbox import student_side
+from cnn_course.grading.sandbox.warm_up import warm_up
 
 
 def main(arguments: list[str]) -> None:
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> None:
     for name in arguments[1:]:
         with contextlib.suppress(ImportError):  # then the student's cell says so
             importlib.import_module(name)
+    warm_up("")  # of the time that an answer has, nothing is used yet
     channel = socket.create_connection(("127.0.0.1", int(arguments[0])))
     channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer of two parts would wait for 0.2 seconds
     channel.sendall(word)
