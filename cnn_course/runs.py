@@ -290,6 +290,8 @@ def _plain(value: Any) -> object:
     """NumPy's and torch's numbers as Python's."""
     if isinstance(value, np.generic | np.ndarray | torch.Tensor):
         return value.tolist()
+    if isinstance(value, Path):
+        return value.as_posix()
     if isinstance(value, os.PathLike | torch.device):
         return str(value)
     raise TypeError(f"{shown(value)} is nothing of that kind")

@@ -86,7 +86,7 @@ def test_a_kernel_that_dies_is_named(clone, capsys):
 
 
 @pytest.mark.slow
-def test_parameters_go_through_papermill(clone, capsys):
+def test_parameters_go_below_the_cell_of_their_names(clone, capsys):
     assert cli.main(["run", "1", "-p", "EPOCHS=3", "-p", "DATASET=mnist", "--output", str(clone / "out")]) == 0
     assert "3 epochs of mnist" in capsys.readouterr().out
     copy = read(clone / "out" / "01_good.ipynb")

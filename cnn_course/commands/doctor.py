@@ -212,6 +212,13 @@ def installed_version(name: str) -> str:
         return ""
 
 
+def _from_here(file: Path) -> str:
+    try:
+        return os.path.relpath(file)
+    except ValueError:  # on another drive of Windows
+        return str(file)
+
+
 def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
@@ -250,7 +257,7 @@ def doctor(args: argparse.Namespace) -> int:
             arrow = " " * 18 + "-> "
             print(textwrap.fill(arrow + hint, width, subsequent_indent=" " * len(arrow), break_on_hyphens=False))
     if any("cnn-course " in check.hint for check in checks) and not shutil.which("cnn-course"):
-        print(f"(cnn-course is {os.path.relpath(Path(sys.executable).with_name('cnn-course'))} on this machine.)")
+        print(f"(cnn-course is {_from_here(Path(sys.executable).with_name('cnn-course'))} on this machine.)")
     broken = [check.name for check in checks if check.state == "FAIL"]
     print(f"The course cannot run: mend {', '.join(broken)}." if broken else "The course can run.")
     return 1 if broken else 0
