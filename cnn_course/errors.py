@@ -23,6 +23,10 @@ class LectureError(CourseError):
     """The lectures are not where they should be, or cannot be read."""
 
 
+class CourseFolderError(CourseError):
+    """The course cannot be laid out in this folder; the message says why, and what was there is unchanged."""
+
+
 # --- data and training
 
 

@@ -37,7 +37,7 @@ from cnn_course.arguments import objects
 from cnn_course.arguments.shown import shown
 from cnn_course.errors import RunError
 from cnn_course.files import system_errors
-from cnn_course.files.course_files import repository
+from cnn_course.files.course_files import course
 from cnn_course.files.whole_files import read_file, write_whole
 from cnn_course.training.history import Epoch, History
 from cnn_course.training.labelled import check_network
@@ -290,6 +290,8 @@ def _plain(value: Any) -> object:
     """NumPy's and torch's numbers as Python's."""
     if isinstance(value, np.generic | np.ndarray | torch.Tensor):
         return value.tolist()
+    if isinstance(value, Path):
+        return value.as_posix()
     if isinstance(value, os.PathLike | torch.device):
         return str(value)
     raise TypeError(f"{shown(value)} is nothing of that kind")
@@ -344,7 +346,7 @@ def _commit() -> str | None:
 
 
 def _folder(folder: str | os.PathLike | None, kind: str) -> Path:
-    where = repository() / "data" / kind if folder is None else objects.path("folder", folder)
+    where = course() / "data" / kind if folder is None else objects.path("folder", folder)
     try:
         there = where.is_dir()
     except OSError:  # a name that is too long, a folder that is locked

@@ -1,6 +1,92 @@
-"""How each interactive view is moved in the browser, and what counts as moving: the picture changes, and how fast."""
+"""How each interactive view is made and moved in the browser, and what counts as moving: the picture changes."""
 
 import statistics
+import textwrap
+
+from nbformat.v4 import new_code_cell, new_notebook
+
+SOURCES = {
+    "explore": """
+        import numpy as np
+        from cnn_course.widgets import explore
+        def draw(ax, k):
+            ax.plot(np.sin(k * np.linspace(0, 6, 200)))
+        explore(draw, k=(1, 5))""",
+    "stepping-window": """
+        from cnn_course.widgets import stepping_window
+        stepping_window([[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[0, 1, 0], [1, -4, 1], [0, 1, 0]], padding=1)""",
+    "kernel-designer": """
+        from cnn_course.widgets import kernel_designer
+        kernel_designer()""",
+    "object-mover": """
+        import numpy as np
+        from cnn_course.widgets import object_mover
+        image = np.zeros((1, 28, 28))
+        image[:, 9:19, 11:17] = 1
+        def predict(x):
+            left = x[..., :14].sum((1, 2, 3)) / x.sum((1, 2, 3))
+            return np.stack([left, 1 - left], axis=1)
+        object_mover(image, {"left or right": predict}, ["left", "right"], true_class="left")""",
+    "draw-digit": """
+        import numpy as np
+        from cnn_course.widgets import draw_digit
+        examples = np.zeros((2, 28, 28), np.uint8)
+        examples[0, 4:24, 13:15] = examples[1, 13:15, 4:24] = 255
+        def across(image):
+            ink = [float(image[0, 0].any(axis=axis).sum()) for axis in (0, 1)]
+            p = (1 + ink[0]) / (2 + sum(ink))
+            return {"half": image[0, :, ::2, ::2] / 255, "size": np.array(ink)}, np.array([1 - p, p])
+        draw_digit({"tall or wide": across}, examples, classes=["tall", "wide"])""",
+    "shape-playground": """
+        from cnn_course.widgets import shape_playground
+        shape_playground()""",
+    "kernel-matrix": """
+        from cnn_course.widgets import kernel_matrix
+        kernel_matrix()""",
+    "unit-browser": """
+        import torch
+        from cnn_course import synthetic
+        from cnn_course.models.shift_cnn import shift_cnn
+        from cnn_course.widgets import unit_browser
+        torch.manual_seed(0)
+        net = shift_cnn(head="global", channels=3, size=32)
+        unit_browser(net, ["conv1", "conv3", "logits"], synthetic.shapes(40, 0).images, steps=8, start=("conv3", 0))""",
+    "stack-builder": """
+        from cnn_course.widgets import stack_builder
+        stack_builder()""",
+    "training-monitor": """
+        import time
+        from torch import nn
+        from cnn_course import datasets, train, widgets
+        data, net = datasets.load("digits"), nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        config = train.TrainConfig(epochs=6, device="cpu")
+        with widgets.training_monitor(epochs=6) as monitor:
+            def slowly(epoch):
+                monitor(epoch)
+                time.sleep(0.5)
+            train.fit(net, data.train, config, val=data.val, verbose=False, on_epoch=slowly)""",
+    "quiz": """
+        from IPython.display import display
+        from cnn_course import quiz
+        display(quiz.choice("q", ["one", "two"], "two", ["too few", "as many as eyes"]))
+        quiz.number("How many?", 2408448, "a product", mistakes={75: "that is the other network"})""",
+    "unknown-kind": """
+        from cnn_course import quiz
+        quiz.KINDS["guess"] = quiz.KINDS["number"]  # Python has learnt a kind of question that quiz.js has not
+        quiz.Quiz(data={"kind": "guess", "question": "q", "shown": "1", "why": "w"})""",
+    "failing": """
+        from cnn_course.widgets import explore
+        def draw(ax, k):
+            ax.plot([1, 3 / (2 - k)])
+        explore(draw, k=(1, 3))""",
+}
+
+
+def notebook_of(names):
+    """A notebook with a cell for each of these views."""
+    cells = [new_code_cell(textwrap.dedent(SOURCES[name]).strip()) for name in names]
+    metadata = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
+    return new_notebook(cells=cells, metadata=metadata)
 
 
 def move_explore(page, root, n):

@@ -56,6 +56,7 @@ IN_OTHER_PROCESSES = {
     **dict.fromkeys(("collect", "grade_class", "gradebook", "pool", "report", "feedback", "grade_command"), _CLASS),
     "nbgrader_steps": ("test_grading_nbgrader.py", "test_grading_stock.py"),
     "distributed": ("test_distributed.py",),
+    **dict.fromkeys(("spawned", "spawned_host"), ("test_students_path.py",)),
 }
 
 

@@ -10,14 +10,16 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.v4 import new_notebook
 
 from cnn_course import __version__, errors
 from cnn_course.commands import cli, run
 from cnn_course.commands import open as open_
 from cnn_course.errors import CourseError, LectureError, UsageError
 from cnn_course.files import course_files
-from cnn_course.files.course_files import find_lecture, repository
+from cnn_course.files.course_files import course, find_lecture
 
 NAMES = ("01_what_is_a_cnn", "02_convolution", "03_filters", "10_batch_norm")
 
@@ -28,10 +30,10 @@ def clone(tmp_path, monkeypatch):
     (tmp_path / "cnn_course").mkdir()
     (tmp_path / "lectures").mkdir()
     for name in NAMES:
-        (tmp_path / "lectures" / f"{name}.ipynb").write_text("{}")
+        (tmp_path / "lectures" / f"{name}.ipynb").write_text(nbformat.writes(new_notebook()))
     (tmp_path / "lectures" / "notes.ipynb").write_text("{}")
     for command in (open_, run):
-        monkeypatch.setattr(command, "repository", lambda: tmp_path)
+        monkeypatch.setattr(command, "course", lambda: tmp_path)
     return tmp_path
 
 
@@ -54,7 +56,16 @@ def test_version_and_help(capsys):
     assert capsys.readouterr().out.strip() == f"cnn-course {__version__}"
     assert cli.main([]) == 2
     text = capsys.readouterr().out
-    assert re.findall(r"^    (\w+) ", text, re.M) == ["doctor", "open", "run", "data", "train", "labs", "grade"]
+    assert re.findall(r"^    (\w+) ", text, re.M) == [
+        "doctor",
+        "start",
+        "open",
+        "run",
+        "data",
+        "train",
+        "labs",
+        "grade",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +113,7 @@ def test_a_bug_is_one_line_too(monkeypatch, capsys):
     def broken():
         raise KeyError("what\never")
 
-    monkeypatch.setattr(run, "repository", broken)
+    monkeypatch.setattr(run, "course", broken)
     monkeypatch.delenv("CNN_COURSE_DEBUG", raising=False)
     assert cli.main(["run"]) == 1
     assert "unexpected KeyError" in error_line(capsys)
@@ -122,7 +133,7 @@ def test_the_courses_own_errors_speak_for_themselves(kind, monkeypatch, capsys):
     def raising():
         raise OfAPlugin("do this\ninstead")
 
-    monkeypatch.setattr(run, "repository", raising)
+    monkeypatch.setattr(run, "course", raising)
     assert cli.main(["run"]) == (2 if issubclass(kind, UsageError) else 1)
     assert error_line(capsys) == "cnn-course: do this instead\n"
 
@@ -133,7 +144,7 @@ def test_an_error_that_only_lives_in_the_package_is_a_bug(monkeypatch, capsys):
     def broken():
         raise inner("what ever")
 
-    monkeypatch.setattr(run, "repository", broken)
+    monkeypatch.setattr(run, "course", broken)
     assert cli.main(["run"]) == 1
     assert "unexpected Inner: what ever" in error_line(capsys)
 
@@ -173,15 +184,14 @@ def test_find_lecture_empty_clone(tmp_path):
         find_lecture("1", tmp_path)
 
 
-def test_repository(clone, tmp_path_factory, monkeypatch):
-    assert repository() == Path(__file__).parents[1], "an editable install finds its clone from anywhere"
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr(course_files, "__file__", str(elsewhere / "site" / "cnn_course" / "files" / "course_files.py"))
-    monkeypatch.chdir(clone / "lectures")
-    assert repository() == clone
-    monkeypatch.chdir(elsewhere)
-    with pytest.raises(LectureError, match="not inside a clone"):
-        repository()
+def test_the_course_is_the_clone_or_the_packages_own_copy(tmp_path, monkeypatch):
+    assert course() == Path(__file__).parents[1], "an editable install finds its clone from anywhere"
+    package = tmp_path / "site" / "cnn_course"
+    monkeypatch.setattr(course_files, "__file__", str(package / "files" / "course_files.py"))
+    with pytest.raises(LectureError, match="the lectures are missing from .*cnn_course: install the course again"):
+        course()
+    (package / "course" / "lectures").mkdir(parents=True)
+    assert course() == package / "course" and not course_files.is_clone(course())
 
 
 # --- open
@@ -203,7 +213,7 @@ def test_open_prints_one_address_that_works_and_ends_quietly(clone, tmp_path_fac
     home = tmp_path_factory.mktemp("home")
     folders = {name: str(home) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     code = "import sys, pathlib; from cnn_course.commands import cli, open; "
-    code += "open.repository = lambda: pathlib.Path(sys.argv[1]);"
+    code += "open.course = lambda: pathlib.Path(sys.argv[1]);"
     process = subprocess.Popen(
         [sys.executable, "-c", f"{code} sys.exit(cli.main(['open', '2', '--no-browser']))", str(clone)],
         stdout=subprocess.PIPE,

@@ -83,11 +83,6 @@ def test_an_nvidia_driver_that_torch_cannot_use(monkeypatch):
     assert check.state == "miss" and "update the driver" in check.hint
 
 
-def test_old_python(monkeypatch):
-    monkeypatch.setattr(doctor.sys, "version_info", (3, 10, 1))
-    assert doctor.check_python().state == "FAIL"
-
-
 def test_no_browser_and_no_sandbox(monkeypatch):
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     assert doctor.find_browser() is None
@@ -119,7 +114,7 @@ def test_outside_a_clone(monkeypatch):
     def nowhere():
         raise doctor.LectureError("no lectures here")
 
-    monkeypatch.setattr(doctor, "repository", nowhere)
+    monkeypatch.setattr(doctor, "course", nowhere)
     assert doctor.check_lectures() == Check("FAIL", "Lectures", "no lectures here")
 
 

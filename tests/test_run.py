@@ -41,7 +41,7 @@ def clone(tmp_path, monkeypatch):
     (tmp_path / "lectures").mkdir()
     write(tmp_path, "01_good", GOOD)
     write(tmp_path, "02_bad", BAD)
-    monkeypatch.setattr(run, "repository", lambda: tmp_path)
+    monkeypatch.setattr(run, "course", lambda: tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 
@@ -86,7 +86,7 @@ def test_a_kernel_that_dies_is_named(clone, capsys):
 
 
 @pytest.mark.slow
-def test_parameters_go_through_papermill(clone, capsys):
+def test_parameters_go_below_the_cell_of_their_names(clone, capsys):
     assert cli.main(["run", "1", "-p", "EPOCHS=3", "-p", "DATASET=mnist", "--output", str(clone / "out")]) == 0
     assert "3 epochs of mnist" in capsys.readouterr().out
     copy = read(clone / "out" / "01_good.ipynb")
@@ -189,7 +189,7 @@ def test_ctrl_c_stops_the_kernel_and_leaves_the_lecture_whole(clone):
     write(clone, "01_good", notebook(code("1", "quick"), code(slow, "slow")))
     before = (clone / "lectures" / "01_good.ipynb").read_bytes()
     start = "import sys, pathlib; from cnn_course.commands import cli, run; "
-    start += "run.repository = lambda: pathlib.Path(sys.argv[1]);"
+    start += "run.course = lambda: pathlib.Path(sys.argv[1]);"
     process = subprocess.Popen(
         [sys.executable, "-c", f"{start} sys.exit(cli.main(['run', '1', '--save']))", str(clone)],
         stdout=subprocess.PIPE,

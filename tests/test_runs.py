@@ -14,7 +14,7 @@ from torch import nn
 
 from cnn_course import runs
 from cnn_course.errors import RunError
-from cnn_course.files.course_files import repository
+from cnn_course.files.course_files import course
 from cnn_course.training.history import Epoch, History
 from cnn_course.training.recipe import TrainConfig
 
@@ -226,14 +226,14 @@ def test_weights_that_layers_share_and_models_without_values(tmp_path):
                 call("w", bad, tmp_path)
 
 
-@pytest.mark.parametrize("path", sorted((repository() / "data" / "weights").iterdir()), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((course() / "data" / "weights").iterdir()), ids=lambda path: path.stem)
 def test_the_weights_in_the_clone_have_sums(path):
     data = path.read_bytes()
     about = runs._header(data)
     assert about.pop("sha256") == runs._sum_of_weights(safetensors.torch.load(data), about)
 
 
-RECORDED = sorted((repository() / "data" / "runs").glob("*.json"))
+RECORDED = sorted((course() / "data" / "runs").glob("*.json"))
 
 
 def test_there_are_recorded_runs():

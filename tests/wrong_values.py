@@ -387,14 +387,14 @@ def elsewhere():
 
     from cnn_course import runs
 
-    here, repository = os.getcwd(), runs.repository
+    here, course = os.getcwd(), runs.course
     work, clone = _places()
     os.chdir(work)
-    runs.repository = lambda: clone
+    runs.course = lambda: clone
     try:
         yield work
     finally:
-        runs.repository = repository
+        runs.course = course
         os.chdir(here)
         for folder in (work, clone / "data" / "runs", clone / "data" / "weights"):
             for left in list(folder.iterdir()):

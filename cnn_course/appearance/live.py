@@ -11,8 +11,8 @@ from pathlib import Path
 import anywidget
 
 from cnn_course.appearance import colours
+from cnn_course.appearance.saved_pictures import WIDGET_VIEW
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 FOLDER = Path(__file__).parent
 
 

@@ -14,12 +14,12 @@ import sys
 from typing import Any, NoReturn
 
 from cnn_course import __version__
-from cnn_course.commands import data, doctor, grade, labs, run, train
+from cnn_course.commands import data, doctor, grade, labs, run, start, train
 from cnn_course.commands import open as open_
 from cnn_course.errors import CourseError, UsageError
 from cnn_course.files import system_errors
 
-COMMANDS = (doctor, open_, run, data, train, labs, grade)  # as the help lists them
+COMMANDS = (doctor, start, open_, run, data, train, labs, grade)  # as the help lists them
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,8 +119,9 @@ def describe(error: Exception) -> str:
         return system_errors.said(error)
     if isinstance(error, ImportError) and not (error.name or "cnn_course").startswith("cnn_course"):
         return (
-            f"{error.name} cannot be imported ({text}). cnn-course doctor shows what is missing; make clean && make "
-            "course installs the course anew, and pip install -e '.[teach]' what grading needs"
+            f"{error.name} cannot be imported ({text}). cnn-course doctor shows what is missing; pip install "
+            "'cnn-course[lab]' brings what a student needs, 'cnn-course[teach]' what grading needs, in a clone make "
+            "clean && make course everything"
         )
     if isinstance(error, MemoryError):
         return f"the memory is full: close other programs, or ask for less. {text}".strip()

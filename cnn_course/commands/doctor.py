@@ -15,10 +15,10 @@ from pathlib import Path
 from cnn_course import __version__
 from cnn_course.errors import LectureError
 from cnn_course.files import system_errors
-from cnn_course.files.course_files import all_lectures, repository
+from cnn_course.files.course_files import all_lectures, course
 
 HELP = "can the course run here, and what to type for each thing missing"
-REINSTALL = "make clean && make course"
+REINSTALL = "pip install --force-reinstall 'cnn-course[lab]' (in a clone: make clean && make course)"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_BROWSERS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -52,12 +52,7 @@ def find_browser() -> str | None:
 
 
 def check_python() -> Check:
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if not (3, 11) <= sys.version_info < (3, 14):
-        return Check(
-            "FAIL", "Python", found, "the course needs 3.11, 3.12 or 3.13: make clean && make course PYTHON=python3.12"
-        )
-    return Check("ok", "Python", found)
+    return Check("ok", "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
 def required_torch() -> str | None:
@@ -139,7 +134,7 @@ def check_jupyterlab() -> Check:
 
 def check_lectures() -> Check:
     try:
-        root = repository()
+        root = course()
     except LectureError as error:
         return Check("FAIL", "Lectures", str(error))
     count = len(all_lectures(root))
@@ -217,6 +212,13 @@ def installed_version(name: str) -> str:
         return ""
 
 
+def _from_here(file: Path) -> str:
+    try:
+        return os.path.relpath(file)
+    except ValueError:  # on another drive of Windows
+        return str(file)
+
+
 def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
@@ -255,7 +257,7 @@ def doctor(args: argparse.Namespace) -> int:
             arrow = " " * 18 + "-> "
             print(textwrap.fill(arrow + hint, width, subsequent_indent=" " * len(arrow), break_on_hyphens=False))
     if any("cnn-course " in check.hint for check in checks) and not shutil.which("cnn-course"):
-        print(f"(cnn-course is {os.path.relpath(Path(sys.executable).with_name('cnn-course'))} on this machine.)")
+        print(f"(cnn-course is {_from_here(Path(sys.executable).with_name('cnn-course'))} on this machine.)")
     broken = [check.name for check in checks if check.state == "FAIL"]
     print(f"The course cannot run: mend {', '.join(broken)}." if broken else "The course can run.")
     return 1 if broken else 0

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import copy
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "nam
 # What editors and executors leave in a notebook and no reader needs.
 TRANSIENT_NOTEBOOK_KEYS = ("widgets", "papermill", "execution", "vscode", "toc", "varInspector")
 TRANSIENT_CELL_KEYS = ("execution", "collapsed", "scrolled", "papermill", "ExecuteTime", "vscode", "pycharm")
+INJECTED = "injected-parameters"  # papermill's tag for the cell with other parameters
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -84,13 +86,17 @@ def with_parameters(notebook: NotebookNode, parameters: dict[str, Any], name: st
     if unknown:
         has = f"it has {', '.join(known)}" if known else "it has none"
         raise UsageError(f"{name} has no parameter {', '.join(unknown)[:100]}; {has}")
-    from papermill.parameterize import parameterize_notebook
-
     notebook = copy.deepcopy(notebook)
-    notebook.metadata.setdefault("papermill", NotebookNode())
-    for cell in notebook.cells:
-        cell.metadata.setdefault("tags", [])
-    return parameterize_notebook(notebook, parameters, kernel_name="python3", language="python")
+    notebook.cells = [cell for cell in notebook.cells if not has_tag(cell, INJECTED)]  # of a copy that ran with others
+    place = max(number for number, cell in enumerate(notebook.cells, 1) if has_tag(cell, "parameters"))
+    text = "\n".join(["# Parameters", *(f"{key} = {_literal(value)}" for key, value in parameters.items())])
+    notebook.cells.insert(place, nbformat.v4.new_code_cell(text, metadata={"tags": [INJECTED]}))
+    return notebook
+
+
+def _literal(value: object) -> str:
+    """A value as Python reads it."""
+    return repr(value) if value == value and value not in (math.inf, -math.inf) else f"float({str(value)!r})"
 
 
 def execute(notebook: NotebookNode, folder: Path, on_cell: Callable[[], object] = lambda: None) -> Outcome:
@@ -144,6 +150,9 @@ def execute(notebook: NotebookNode, folder: Path, on_cell: Callable[[], object] 
             f"no kernel starts: {why}. JUPYTER_RUNTIME_DIR names a folder that you may write to; where ipykernel is "
             "missing: make clean && make course"
         ) from failure
+    finally:
+        for number, handler in client.before.items():
+            signal.signal(number, handler)
     return Outcome(notebook, time.perf_counter() - start, done, headline(notebook), error)
 
 
@@ -151,6 +160,10 @@ class _Client(NotebookClient):
     """nbclient takes Ctrl-C for a kernel that died; this one stops the kernel at once and remembers why."""
 
     interrupted = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.before: dict[signal.Signals, Any] = {}  # handlers to be put back at the end
 
     async def async_start_new_kernel(self, **kwargs: Any) -> None:
         task = asyncio.current_task()
@@ -161,8 +174,12 @@ class _Client(NotebookClient):
             self.shutdown_kernel = "immediate"
             task.cancel()
 
-        for signal_number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(signal_number, interrupt)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, interrupt)
+            except NotImplementedError:  # Windows
+                self.before[number] = signal.signal(number, lambda *_: loop.call_soon_threadsafe(interrupt))
         await super().async_start_new_kernel(**kwargs)
 
 

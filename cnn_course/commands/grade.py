@@ -9,7 +9,7 @@ from cnn_course.arguments.integers import SEED_MOST
 from cnn_course.commands import values
 from cnn_course.errors import UsageError
 from cnn_course.files import system_errors
-from cnn_course.files.course_files import repository
+from cnn_course.files.course_files import course, is_clone
 from cnn_course.files.whole_files import MOST_NAME, check_writable
 
 HELP = "for instructors: grade a class"
@@ -61,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def grade(args: argparse.Namespace) -> int:
     """Grade, report, export; returns 1 if a submission could not be graded."""
+    if args.course is None and not is_clone(course()):
+        raise UsageError(
+            "the masters are not part of the installed package: --course names the folder that holds source/ and "
+            "submitted/, such as labs in a clone of the course"
+        )
     # Where this module is there, jsonschema compiles a grammar of web addresses, in 0.7 s, and a notebook has none.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from cnn_course.grading.classroom import collect
@@ -75,7 +80,7 @@ def grade(args: argparse.Namespace) -> int:
     heads(columns)
     if args.export is not None:
         _check_export(args.export)
-    lab = Lab.find(args.course or repository() / "labs", args.lab)
+    lab = Lab.find(args.course or course() / "labs", args.lab)
     if args.unsafe_no_sandbox:
         print("No sandbox: each submission can read and change whatever you can.", file=sys.stderr)
     outcome = grade_class(

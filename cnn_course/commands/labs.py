@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from cnn_course.commands import values
 from cnn_course.errors import SandboxError, SubmissionError
-from cnn_course.files.course_files import repository
+from cnn_course.files.course_files import copies_folder, course
 
 HELP = "for students: run a lab's visible tests as the grader will"
 
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=values.path,
         metavar="NOTEBOOK",
-        help="your notebook (default: the one in labs/release)",
+        help="your notebook (default: the lab's in the course folder that you are in)",
     )
     action.set_defaults(call=check)
 
@@ -35,8 +36,10 @@ def check(args: argparse.Namespace) -> int:
     from cnn_course.grading.lab import Lab
     from cnn_course.grading.sandbox import bubblewrap
 
-    lab = Lab.find(repository() / "labs", args.lab, "release")
-    notebook = args.notebook or lab.file
+    lab = Lab.find(course() / "labs", args.lab, "release")
+    copies = copies_folder(Path.cwd())
+    own = None if copies is None else copies / lab.file.relative_to(course())
+    notebook = args.notebook or (own if own is not None and own.is_file() else lab.file)
     try:
         submission = read(notebook, lab.master)
     except SubmissionError as error:  # it names the file alone, as a class sees it

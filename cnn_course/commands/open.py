@@ -11,12 +11,21 @@ from typing import Any
 from urllib.parse import quote
 
 from cnn_course.commands import values
+from cnn_course.commands.start import FOLDER
 from cnn_course.errors import UsageError
 from cnn_course.files import system_errors
-from cnn_course.files.course_files import find_lecture, repository
+from cnn_course.files.course_files import copies_folder, course, find_lecture, is_clone
 
 HELP = "open a lecture in JupyterLab"
 HOST = "127.0.0.1"
+SAVED_PICTURES = "cnn_course.appearance.saved_pictures"  # also where the course was not installed with its settings
+CLONES_OWN = "work"  # git ignores it
+
+
+NOT_FOR_STUDENTS = (
+    "@jupyterlab/apputils-extension:announcements",
+    *(f"@jupyter/nbgrader:{name}" for name in ("create-assignment", "formgrader", "assignment-list", "course-list")),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,14 +34,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="print the address only (servers)")
     parser.add_argument(
+        "--folder", type=values.path, metavar="FOLDER", help="of working copies (default: the one that you are in)"
+    )
+    parser.add_argument(
         "--port", type=values.whole(1, 65535), metavar="N", help="this port (default: 8888 or the next free one)"
     )
     parser.set_defaults(call=open_lecture)
 
 
 def open_lecture(args: argparse.Namespace) -> int:
-    root = repository()
-    return open_jupyterlab(root, find_lecture(args.lecture, root), browser=args.browser, port=args.port)
+    source = course()
+    lecture = find_lecture(args.lecture, source).relative_to(source)
+    folder = _folder_to_open(source, args.folder)
+    if not (folder / lecture).is_file():
+        raise UsageError(f"{lecture.name} is not in {folder} any more: cnn-course start {folder} brings a fresh one")
+    return open_jupyterlab(folder, folder / lecture, browser=args.browser, port=args.port)
+
+
+def _folder_to_open(source: Path, asked: Path | None) -> Path:
+    """The folder that is opened: the one asked for, else the one that we are in or above; a clone makes its own.
+
+    Raises UsageError where there is none.
+    """
+    from cnn_course.files.working_copies import lay_out
+
+    folder = copies_folder(Path(os.path.realpath(asked or ".")))
+    if folder is None and asked is None:
+        if is_clone(source):  # `make course`: one command, and `git pull` finds the lectures as they were
+            folder = source / CLONES_OWN
+            done = lay_out(source, folder)
+            for name, beside in done.beside.items():
+                print(f"{name} is newer now; yours stays as it is, the newer one is {beside}")
+            for name, why in done.broken.items():
+                print(f"{name} is left out: {why}", file=sys.stderr)
+        else:
+            folder = copies_folder(Path(os.path.realpath(FOLDER)))
+    if folder is None:
+        where = asked or Path.cwd()
+        raise UsageError(f"there is no course in {where}: lay it out with cnn-course start FOLDER, and open it there")
+    return folder
 
 
 def port_is_free(port: int) -> bool:
@@ -45,10 +85,10 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def without_news(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
-    """Take JupyterLab's question whether one wants its news out of the page."""
+def for_students(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
+    """Take out of the page the question whether one wants news, and nbgrader's panels for who makes assignments."""
     disabled = list(page_config.get("disabledExtensions", []))
-    return {**page_config, "disabledExtensions": [*disabled, "@jupyterlab/apputils-extension:announcements"]}
+    return {**page_config, "disabledExtensions": [*disabled, *NOT_FOR_STUDENTS]}
 
 
 def without_traceback(record: logging.LogRecord) -> bool:
@@ -84,6 +124,7 @@ def open_jupyterlab(root: Path, lecture: Path, *, browser: bool = True, port: in
         # No look for updates, no list of extensions from a registry.
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
+        f"--ServerApp.jpserver_extensions={{'{SAVED_PICTURES}': True}}",
     ]
     if port is not None:
         arguments.append(f"--ServerApp.port={port}")
@@ -103,7 +144,7 @@ def open_jupyterlab(root: Path, lecture: Path, *, browser: bool = True, port: in
         raise UsageError("JupyterLab does not start; it says above why") from stop
     for handler in server.log.handlers:
         handler.addFilter(lambda record: record.levelno != logging.CRITICAL)  # its own addresses and good-byes
-    server.web_app.settings["page_config_hook"] = without_news
+    server.web_app.settings["page_config_hook"] = for_students
 
     def greet() -> None:
         print(f"JupyterLab with {lecture.name} is at\n\n    http://{HOST}:{server.port}{page}?token={token}\n")

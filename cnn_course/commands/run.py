@@ -15,7 +15,7 @@ from cnn_course.arguments.shown import brief
 from cnn_course.commands import values
 from cnn_course.errors import LectureError, UsageError
 from cnn_course.files import system_errors
-from cnn_course.files.course_files import all_lectures, find_lecture, repository
+from cnn_course.files.course_files import all_lectures, course, find_lecture
 from cnn_course.files.whole_files import check_writable, write_whole
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    root = repository()
+    root = course()
     paths = [find_lecture(name, root) for name in args.lectures] or all_lectures(root)
     if not paths:
         find_lecture("1", root)  # says what is wrong

@@ -11,6 +11,7 @@ import inspect
 import os
 import re
 import shlex
+import subprocess
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -76,7 +77,8 @@ def train_model(args: argparse.Namespace) -> int:
     if not first:
         return 130 if history.interrupted else 0
     if history.interrupted:
-        again = shlex.join(word for word in args.command_line if word != "--fresh")
+        words = [word for word in args.command_line if word != "--fresh"]
+        again = subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
         if not checkpoint.exists():
             say("no epoch was finished, so there is nothing to go on from", flush=True)
         elif group.world_size == 1:
@@ -207,6 +209,8 @@ def _macs(network: nn.Module, shape: tuple[int, ...]) -> int | None:
 
 def _check_output(folder: Path, name: str, overwrite: bool) -> None:
     """Before anything is trained: can the results be written, and would they replace others?"""
+    if os.name == "nt" and (odd := sorted(set(name) & {*'<>:"/\\|?*'})):
+        raise UsageError(f"--name: Windows has no files with {' '.join(odd)} in their names, got {brief(name)}")
     if name in ("", ".", "..") or name != Path(name).name or not name.isprintable():
         raise UsageError(f"--name must be a plain name, without a folder, got {brief(name)}; --output names the folder")
     most = MOST_NAME - len(".safetensors")

@@ -68,7 +68,7 @@ def fetch(urls: Sequence[str], path: Path, *, sha256: str, size: int, progress: 
                 except _NextMirror as error:
                     reasons.append(f"{urlsplit(url).netloc}: {error}")
                 else:
-                    os.replace(part, path)
+                    whole_files.replace(part, path)
                     return path
     raise DatasetError(
         f"Could not download {path.name} ({'; '.join(reasons)}). Check the network and run the same command again "

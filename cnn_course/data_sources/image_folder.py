@@ -66,7 +66,7 @@ def list_splits(folder: Path, looks: Looks | None = None) -> tuple[tuple[str, ..
     places = {name: folder / name for name in names} or {"all": folder}
     with readable(folder):
         found = {
-            split: {d.name: sorted(_images(d, looks)) for d in _folders(place, looks)}
+            split: {d.name: sorted(_images(d, looks), key=_order) for d in _folders(place, looks)}
             for split, place in places.items()
         }
     found = {split: {c: images for c, images in classes.items() if images} for split, classes in found.items()}
@@ -184,6 +184,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself: whoever reads it is told
         return False
+
+
+def _order(path: str) -> str:
+    """The same on every system, and with it the splits: / stands before letters, and the \\ of Windows after some."""
+    return path.replace(os.sep, "/")
 
 
 def _images(folder: str | os.PathLike[str], looks: Looks, above: tuple[str, ...] = ()) -> Iterator[str]:

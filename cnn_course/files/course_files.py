@@ -1,33 +1,33 @@
-"""Where the lectures are: find the clone, list its lectures, turn `2` or `02_conv` into a file."""
+"""Where the lectures are: in a clone or in the installed package; list them, turn `2` or `02_conv` into a file."""
 
 import os
 from pathlib import Path
 
 from cnn_course.errors import LectureError, UsageError
 
+NOTE = ".cnn-course.json"  # lies in a folder of working copies
 
-def repository() -> Path:
-    """Return the root of the clone that this package, or else the current folder, belongs to.
 
-    Raises LectureError outside a clone: the lectures are not part of the installed package.
+def course() -> Path:
+    """The folder with lectures/, labs/ and data/: the clone that this package lies in, or else the package's own copy.
+
+    Raises LectureError where there is neither.
     """
-    own = Path(__file__).resolve().parents[2]
-    if _is_clone(own):
-        return own
-    try:
-        here = Path.cwd()
-    except OSError as error:
-        raise LectureError(
-            "no lectures here: the current folder is gone. Change into a clone of the course."
-        ) from error
-    for folder in (here, *here.parents):
-        if _is_clone(folder):
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parent, package / "course"):
+        if os.path.isdir(folder / "lectures"):
             return folder
-    raise LectureError(f"no lectures here: {here} is not inside a clone of the course. Change into the clone first.")
+    raise LectureError(f"the lectures are missing from {package}: install the course again")
 
 
-def _is_clone(folder: Path) -> bool:
-    return os.path.isdir(folder / "lectures") and os.path.isdir(folder / "cnn_course")
+def is_clone(folder: Path) -> bool:
+    """Whether `course()` is a clone of the repository, with masters, tests and all, and not an installed package."""
+    return os.path.isdir(folder / "cnn_course")
+
+
+def copies_folder(place: Path) -> Path | None:
+    """The folder of working copies that `place` is, or lies in."""
+    return next((folder for folder in (place, *place.parents) if os.path.isfile(folder / NOTE)), None)
 
 
 def all_lectures(root: Path) -> list[Path]:
@@ -42,7 +42,9 @@ def find_lecture(name: str, root: Path) -> Path:
     """
     lectures = all_lectures(root)
     if not lectures:
-        raise LectureError(f"there is no lecture in {root / 'lectures'}. Is the clone complete? Try: git status")
+        raise LectureError(
+            f"there is no lecture in {root / 'lectures'}: install the course again, or, in a clone: git status"
+        )
     stem = Path(name).name.removesuffix(".ipynb")
     if len(Path(name).parts) > 1 and not _lies_in(Path(name).parent, root):
         raise UsageError(f"{name[:60]!r} is not a lecture: the lectures lie in {root / 'lectures'}")

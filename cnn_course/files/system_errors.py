@@ -1,15 +1,19 @@
 """What the system refuses, in words: which file, why, and what to do, without its number."""
 
 import errno
+import os
 
+_DENIED = "permission denied: ls -l shows who may read and write it"
+if os.name == "nt":  # Windows gives no file away that a program has open
+    _DENIED = "permission denied: close the programs that have it open; its properties show who may read and write it"
 _AGAIN = "make room and run the same command again"
 _MEANINGS = {
     errno.ENOSPC: f"the disk is full: {_AGAIN}",
     getattr(errno, "EDQUOT", errno.ENOSPC): f"the disk, or your share of it, is full: {_AGAIN}",
     errno.EFBIG: "a file may not become so large here: ulimit -f says how large",
     errno.EROFS: "this disk can only be read: choose a folder elsewhere",
-    errno.EACCES: "permission denied: ls -l shows who may read and write it",
-    errno.EPERM: "permission denied: ls -l shows who may read and write it",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
     errno.ENOENT: "there is no such file or folder",
     errno.EEXIST: "a file of that name is there already",
     errno.EISDIR: "it is a folder, and a file is needed",

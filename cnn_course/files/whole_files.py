@@ -5,6 +5,7 @@ import errno
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,11 +37,20 @@ def write_whole(path: Path, data: bytes) -> None:
             raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
         with written_beside(path, data) as part:
             os.chmod(part, stat.S_IMODE(mode))
-            os.replace(part, path)
+            replace(part, path)
     except OSError as error:  # a full disk tells no name, and a part file's would help nobody
         if error.errno is not None:
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def replace(part: str | os.PathLike[str], path: Path) -> None:
+    """As os.replace. Windows replaces no file that somebody has open, such as a scanner for viruses: then it waits."""
+    for pause in (0.05, 0.1, 0.2, 0.4) if os.name == "nt" else ():
+        with contextlib.suppress(PermissionError):
+            return os.replace(part, path)
+        time.sleep(pause)
+    os.replace(part, path)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
 from cnn_course import train
-from cnn_course.commands import execute_notebook, grade, labs, run
+from cnn_course.commands import execute_notebook, grade, labs, run, start
 from cnn_course.commands import open as open_
 from cnn_course.grading.classroom import grade_class, gradebook, pool
 from cnn_course.grading.classroom.results import Results
@@ -129,8 +129,8 @@ def without_work(monkeypatch, world: Path) -> None:
     def reached(*args, **kwargs):
         raise Reached
 
-    for command in (open_, run, grade, labs):
-        monkeypatch.setattr(command, "repository", lambda: world)
+    for command in (start, open_, run, grade, labs):
+        monkeypatch.setattr(command, "course", lambda: world)
     monkeypatch.setenv("CNN_COURSE_DATA", str(world / "data"))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(world / "odd" / "folder")

@@ -146,7 +146,7 @@ def test_outputs_of_a_lecture_on_a_full_disk(course, disk, capsys, monkeypatch):
 
     monkeypatch.setattr(execute_notebook, "execute", execute)
     shutil.copytree(course / "lectures", disk.place / "lectures")
-    monkeypatch.setattr(run, "repository", lambda: disk.place)
+    monkeypatch.setattr(run, "course", lambda: disk.place)
     (disk.place / "cnn_course").mkdir()
     lecture, kept = disk.place / "lectures" / "01_good.ipynb", disk.place / "out" / "01_good.ipynb"
     before = lecture.read_bytes()

@@ -11,6 +11,7 @@ from jupyter_client import kernelspec
 from cnn_course import datasets, train
 from cnn_course.commands import cli, execute_notebook
 from cnn_course.data_sources import image_folder
+from cnn_course.files import course_files, working_copies
 from cnn_course.grading.classroom import grade_class
 from cnn_course.grading.judging import judge
 from command_line.endings import ended, fault, shell
@@ -123,5 +124,6 @@ def test_open_with_a_home_that_can_only_be_read(name, course, tmp_path):
     unset = "env -u XDG_RUNTIME_DIR -u JUPYTER_RUNTIME_DIR -u JUPYTER_DATA_DIR -u JUPYTER_CONFIG_DIR"
     home = f"HOME='{tmp_path}/home' {name}='{tmp_path}/file/x'"
     (tmp_path / "home").mkdir()
-    end = shell(f"exec {unset} {home} timeout 60 cnn-course open 1 --no-browser")
+    working_copies.lay_out(course_files.course(), tmp_path / "mine")
+    end = shell(f"exec {unset} {home} timeout 60 cnn-course open 1 --no-browser --folder '{tmp_path}/mine'")
     assert fault(end, ["JupyterLab does not start"]) == "", end

@@ -43,6 +43,8 @@ FLAG = ["yes", ""]
 WRONG = {
     "": ["", "nonsense", LONG, BYTES, "--nonsense", "-x"],
     "--version": FLAG,
+    "start FOLDER": NO_FOLDER,
+    "open --folder": [*NO_FOLDER, "@folder", "@missing"],
     "open LECTURE": [*WORDS, "0", "99", "@missing", "@list", "9" * 5000, "../01"],
     "open --no-browser": FLAG,
     "open --port": [*WHOLE, "0", "-1", "65536", "99999"],
@@ -110,6 +112,7 @@ WRONG = {
 
 # What stands on the command line beside the wrong value: a right value for each argument that is needed.
 NEEDED = {
+    "start": {},
     "open": {},
     "run": {"LECTURE": "1"},
     "data list": {},

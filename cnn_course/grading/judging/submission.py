@@ -29,6 +29,8 @@ LARGEST_CELL = 200_000
 MOST_OWN = 300  # cells that are the student's own
 MOST_CELLS = 10_000
 MOST_PARTS = 1_000_000
+# Without following a link or waiting for whoever writes to a pipe. Windows has none of these, and one against "\n".
+_READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in "O_NOFOLLOW O_NONBLOCK O_CLOEXEC O_BINARY".split())
 _BRACKETS = (b"{", b"[", b",")  # those in texts count as well
 # What a text defines or gives. No \s: it runs over all empty lines.
 _DEFINED = re.compile(r"^[ \t]*(?:>>> )?(?:(?:def|class)[ \t]+(\w+)|(\w+)[ \t]*=(?!=))", re.MULTILINE)
@@ -75,7 +77,7 @@ def read(path: Path, master: nbformat.NotebookNode) -> Submission:
     """
     try:
         # Opened once, without following a link, so that what was checked is what is read.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, _READING)
     except OSError as error:
         if path.is_symlink():
             raise SubmissionError(f"{shown(path.name)} is a link; hand in the file itself.") from error

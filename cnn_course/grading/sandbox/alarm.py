@@ -6,6 +6,7 @@ answer on the wire, and all answers after it would be out of step.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import signal
 import threading
@@ -38,6 +39,10 @@ def alarm(seconds: float, over: Callable[[], bool], said: str) -> Iterator[None]
         if not _exchanges and over():
             raise TimeoutError(said)
 
+    if not hasattr(signal, "setitimer"):
+        with _thread_that_rings(ring, max(seconds, 0.1)):
+            yield
+        return
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1), _AGAIN)
     try:
@@ -45,3 +50,25 @@ def alarm(seconds: float, over: Callable[[], bool], said: str) -> Iterator[None]
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _thread_that_rings(ring: Callable[..., None], wait: float) -> Iterator[None]:
+    """The timer of Windows, which has none that sends a signal, and where no other program sends this one."""
+    ended = threading.Event()
+
+    def tick() -> None:
+        left = wait
+        while not ended.wait(left):
+            _thread.interrupt_main(signal.SIGTERM)
+            left = _AGAIN
+
+    before = signal.signal(signal.SIGTERM, ring)
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        signal.signal(signal.SIGTERM, before)

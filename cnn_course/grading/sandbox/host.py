@@ -20,8 +20,8 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import mmap
 import os
-import resource
 import secrets
 import signal
 import socket
@@ -37,7 +37,6 @@ REQUEST, ANSWER = struct.Struct("<cIi"), struct.Struct("<Ii")
 NAMESPACES = bubblewrap.NEW_USERS | 0x20000 | 0x8000000 | 0x20000000 | 0x40000000  # users, mount, ipc, pid, net
 PLACES = ("/tmp", "/home", "/dev/shm")  # all that can be written to
 _PASSING_USERS = range(61184, 65520)  # systemd's, for users that exist as long as a service runs
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -162,7 +161,7 @@ def _middle(control: socket.socket, channel: int, write: int, cpu_seconds: int, 
 
 def _first_to_end() -> None:
     """Where memory runs out."""
-    with open("/proc/self/oom_score_adj", "w") as out:
+    with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as out:
         out.write("1000")
 
 
@@ -201,8 +200,8 @@ def _files(place: str) -> int:
 
 
 def _addresses() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
+    with open("/proc/self/statm", encoding="utf-8") as file:
+        return int(file.read().split()[0]) * mmap.PAGESIZE
 
 
 def _only(channel: int, ready: int) -> int:
@@ -236,7 +235,7 @@ def _own_places() -> None:
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None) -> None:
     words = [None if word is None else word.encode() for word in (source, target, kind)]
-    if _libc.mount(*words, ctypes.c_ulong(flags), None if options is None else options.encode()):
+    if bubblewrap.libc.mount(*words, ctypes.c_ulong(flags), None if options is None else options.encode()):
         raise OSError(ctypes.get_errno(), f"mount {target}")
 
 

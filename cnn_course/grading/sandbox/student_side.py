@@ -83,7 +83,11 @@ def _answer(request: dict, payloads: wire.Payloads, arrays: list, names: dict, m
         exec(compile(request["source"], source_text.SETUP, "exec", dont_inherit=True), names)
         return {}
     if request["do"] == "forbid":
-        if "torch" in sys.modules:  # afterwards nothing of the course can be imported
+        if "torch" in sys.modules:
+            # Afterwards nothing of the course can be imported, and no optimizer made: the first one imports torch's
+            # compiler, which looks for libraries that may be forbidden.
+            import torch._dynamo  # noqa: F401
+
             from cnn_course.grading.sandbox import module_questions  # noqa: F401
         taken_away.take_away(names, request["table"])
         return {}

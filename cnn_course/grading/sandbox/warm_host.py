@@ -112,7 +112,7 @@ class Host:
         found = {}
         for pid in _below(self._process.pid):
             with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended; or the kernel does not count
-                found[pid] = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+                found[pid] = int(Path(f"/proc/{pid}/schedstat").read_text(encoding="utf-8").split()[1]) / 1e9
         return found
 
     def close(self) -> None:
@@ -136,6 +136,6 @@ def _below(pid: int) -> Iterator[int]:
     """All processes that descend from one."""
     for file in glob.glob(f"/proc/{pid}/task/*/children"):
         with contextlib.suppress(OSError):
-            for child in map(int, Path(file).read_text().split()):
+            for child in map(int, Path(file).read_text(encoding="utf-8").split()):
                 yield child
                 yield from _below(child)

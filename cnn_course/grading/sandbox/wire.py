@@ -28,6 +28,7 @@ _DEEPEST = 20
 _LONGEST_TEXT = 10_000
 _MOST_AXES = 64
 _LARGEST_ITEM = 1 << 16  # bytes of one text in an array of texts
+_LONGEST_WAIT = 1.0  # seconds: Windows hears of Ctrl-C between two waits, and not in one
 _ZEROS = bytes(_LARGEST_ITEM)  # shared by all arrays that come without their values
 _NUMBERS = "biuf"
 _kinds: dict[str, type] = {}
@@ -54,8 +55,8 @@ def send(channel: socket.socket, message: dict[str, Any], arrays: Sequence[np.nd
 def receive(channel: socket.socket, left: Callable[[], float] | None = None) -> tuple[dict[str, Any], Payloads]:
     """The next frame: its header and the bytes of its arrays. Raises WireError for anything else.
 
-    left: how many seconds there still are, asked whenever nothing came for as long as it said; 0 or less ends it with
-    TimedOut. None: as long as it takes.
+    left: how many seconds there still are, asked again and again while nothing comes; 0 or less ends it with TimedOut.
+    None: as long as it takes.
     """
     (length,) = struct.unpack("<I", _read(channel, 4, left))
     if length > LARGEST_HEADER:
@@ -83,7 +84,7 @@ def _read(channel: socket.socket, count: int, left: Callable[[], float] | None) 
         seconds = None if left is None else left()
         if seconds is not None and seconds <= 0:
             raise TimedOut("no answer in time")
-        channel.settimeout(seconds)
+        channel.settimeout(None if seconds is None else min(seconds, _LONGEST_WAIT))
         try:
             part = channel.recv(min(count - len(data), 1 << 20))
         except TimeoutError:

@@ -1,0 +1,49 @@
+"""`cnn-course start`: the course as working copies in a folder of one's own, and a later version into the same."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from cnn_course.commands import values
+from cnn_course.files.course_files import copies_folder, course
+
+HELP = "lay out lectures and labs in a folder of your own, or bring a newer version into it"
+FOLDER = Path("cnn-course")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder",
+        type=values.path,
+        nargs="?",
+        metavar="FOLDER",
+        help=f"default: the one that you are in, else ./{FOLDER}",
+    )
+    parser.set_defaults(call=start)
+
+
+def start(args: argparse.Namespace) -> int:
+    """Lay out the course and say what was done. Raises CourseFolderError for a folder that cannot be used."""
+    from cnn_course.files.working_copies import lay_out
+
+    here = Path.cwd()
+    folder = args.folder or copies_folder(here) or FOLDER
+    done = lay_out(course(), folder)
+    for name in done.replaced:
+        print(f"newer     {name}")
+    for name, beside in done.beside.items():
+        print(f"changed   {name}: yours stays as it is, the newer one is {beside}")
+    for name, why in done.broken.items():
+        print(f"left out  {name}: {why}", file=sys.stderr)
+    count = len(done.new)
+    print(f"{folder}: {count} notebooks laid out" if count else f"{folder}: nothing was missing", end="")
+    print(f", {len(done.kept)} kept" if done.kept else "")
+    inside = str(copies_folder(here)) == os.path.realpath(folder)
+    print(f"Open it:  {'' if inside else f'cd {_quoted(folder)} && '}cnn-course open")
+    return 1 if done.broken else 0
+
+
+def _quoted(folder: Path) -> str:
+    text = str(folder)
+    return text if text.replace("/", "").replace("\\", "").replace("-", "").isalnum() else f'"{text}"'
