@@ -6,11 +6,11 @@ In JupyterLab and without `cnn-course open`: what is installed with the course h
 import jupyterlab_harness as harness
 import nbformat
 import pytest
-from moving_views import SOURCES, check_view, notebook_of
+from moving_views import check_view, notebook_of
 
 from cnn_course.appearance.saved_pictures import WIDGET_VIEW
 
-NAMES = [name for name in SOURCES if name not in ("unknown-kind", "failing")]
+NAMES = ("explore", "stepping-window", "draw-digit", "training-monitor", "quiz")  # each kind of stored picture
 ALL_ON_THE_PAGE = (
     "{ const { content } = jupyterapp.shell.currentWidget;"
     " content.notebookConfig = { ...content.notebookConfig, windowingMode: 'none' }; }"
@@ -33,7 +33,9 @@ def left(notebooks, tab):
     harness.open_notebook(page, path.name)
     page.evaluate(ALL_ON_THE_PAGE)
     assert harness.run_all(page) == []
-    page.wait_for_function("names => names.every(name => document.querySelector(`[data-view=${name}]`))", arg=NAMES)
+    page.wait_for_function(
+        "names => names.every(name => document.querySelector(`[data-view=${name}]`))", arg=list(NAMES)
+    )
     page.evaluate("jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_function("!jupyterapp.shell.currentWidget.context.model.dirty")
     yield path
@@ -56,7 +58,9 @@ def test_what_is_saved_is_seen_without_a_kernel_and_lives_when_run_again(left, p
     assert LOST not in shown and "Loading widget" not in shown
     assert page.locator("[data-view]").count() == 0
     assert harness.run_all(page) == []
-    page.wait_for_function("names => names.every(name => document.querySelector(`[data-view=${name}]`))", arg=NAMES)
+    page.wait_for_function(
+        "names => names.every(name => document.querySelector(`[data-view=${name}]`))", arg=list(NAMES)
+    )
 
 
 def test_after_a_restart_of_the_kernel_one_goes_on(left, page):

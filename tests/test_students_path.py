@@ -129,20 +129,18 @@ def test_looking_around(machine, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", ["windows", "student"])
-def test_a_training(machine, tmp_path):
+def test_a_training(tmp_path):
     words = ("train", "mlp", "--data", "digits", "--epochs", "1", "--weights")
-    done = there(machine, tmp_path, "-m", "cnn_course", *words)
+    done = there("windows", tmp_path, "-m", "cnn_course", *words)
     assert done.returncode == 0 and "accuracy" in done.stdout, done.stderr
     endings = {"csv", "json", "safetensors"}
     assert {file.name for file in (tmp_path / "runs").iterdir()} == {f"mlp-digits-s0.{end}" for end in endings}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", ["windows", "student"])
-def test_a_lecture_with_another_parameter(machine, tmp_path):
-    done = there(machine, tmp_path, "-m", "cnn_course", "run", "2", "-p", "SEED=3", "--output", tmp_path / "copies")
-    assert done.returncode == 0 and "times faster than the loops" in done.stdout, done.stdout + done.stderr
+def test_a_lecture_with_another_parameter(tmp_path):
+    done = there("windows", tmp_path, "-m", "cnn_course", "run", "2", "-p", "SEED=3", "--output", tmp_path / "copies")
+    assert done.returncode == 0 and "one matrix product" in done.stdout, done.stdout + done.stderr
     copy = nbformat.read(tmp_path / "copies" / "02_convolution_in_numpy.ipynb", as_version=4)
     assert any("injected-parameters" in cell.metadata.get("tags", ()) for cell in copy.cells)
 
@@ -171,7 +169,7 @@ def test_a_lab_without_answers(machine, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("machine", "lab"), [*(("windows", lab) for lab in LABS), ("macos", LABS[0]), ("student", LABS[5])]
+    ("machine", "lab"), [*(("windows", LABS[i]) for i in (0, 3, 5)), ("macos", LABS[0]), ("student", LABS[5])]
 )
 def test_a_lab_with_the_models_answers(machine, lab, tmp_path):
     done = there(machine, tmp_path, "-m", "cnn_course", "labs", "check", lab, answered(lab, tmp_path))
