@@ -19,6 +19,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from cnn_course.appearance.saved_pictures import WIDGET_VIEW
 from cnn_course.errors import LectureError, UsageError
 from cnn_course.files import notebook_files, system_errors
 
@@ -27,7 +28,6 @@ KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "nam
 TRANSIENT_NOTEBOOK_KEYS = ("widgets", "papermill", "execution", "vscode", "toc", "varInspector")
 TRANSIENT_CELL_KEYS = ("execution", "collapsed", "scrolled", "papermill", "ExecuteTime", "vscode", "pycharm")
 INJECTED = "injected-parameters"  # papermill's tag for the cell with other parameters
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 @dataclass

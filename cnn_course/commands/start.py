@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from cnn_course.commands import values
+from cnn_course.commands.shell_words import typed
 from cnn_course.files.course_files import copies_folder, course
 
 HELP = "lay out lectures and labs in a folder of your own, or bring a newer version into it"
@@ -40,10 +41,5 @@ def start(args: argparse.Namespace) -> int:
     print(f"{folder}: {count} notebooks laid out" if count else f"{folder}: nothing was missing", end="")
     print(f", {len(done.kept)} kept" if done.kept else "")
     inside = str(copies_folder(here)) == os.path.realpath(folder)
-    print(f"Open it:  {'' if inside else f'cd {_quoted(folder)} && '}cnn-course open")
+    print(f"Open it:  {'' if inside else f'cd {typed([str(folder)])} && '}cnn-course open")
     return 1 if done.broken else 0
-
-
-def _quoted(folder: Path) -> str:
-    text = str(folder)
-    return text if text.replace("/", "").replace("\\", "").replace("-", "").isalnum() else f'"{text}"'

@@ -11,7 +11,6 @@ import inspect
 import os
 import re
 import shlex
-import subprocess
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -24,6 +23,7 @@ from cnn_course import datasets, runs, trace, train
 from cnn_course.arguments.memory import MOST_BYTES
 from cnn_course.arguments.shown import brief
 from cnn_course.augment import Augment
+from cnn_course.commands.shell_words import typed
 from cnn_course.datasets import Dataset, Split
 from cnn_course.errors import CheckpointError, RunError, UsageError
 from cnn_course.files import system_errors
@@ -78,7 +78,7 @@ def train_model(args: argparse.Namespace) -> int:
         return 130 if history.interrupted else 0
     if history.interrupted:
         words = [word for word in args.command_line if word != "--fresh"]
-        again = subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+        again = typed(words)
         if not checkpoint.exists():
             say("no epoch was finished, so there is nothing to go on from", flush=True)
         elif group.world_size == 1:

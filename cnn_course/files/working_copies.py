@@ -15,7 +15,7 @@ import nbformat
 from cnn_course import __version__
 from cnn_course.errors import CourseFolderError
 from cnn_course.files import notebook_files, system_errors
-from cnn_course.files.course_files import NOTE
+from cnn_course.files.course_files import NOTE, all_lectures
 from cnn_course.files.whole_files import check_writable, read_file, write_whole
 
 PARTS = ("lectures", "labs")
@@ -37,7 +37,7 @@ class LaidOut:
 
 def notebooks(course: Path) -> list[str]:
     """The notebooks that a student gets, as paths in `course` with slashes: lectures, then released labs."""
-    found = [*sorted(course.glob("lectures/[0-9][0-9]_*.ipynb")), *sorted(course.glob("labs/release/*/*.ipynb"))]
+    found = [*all_lectures(course), *sorted(course.glob("labs/release/*/*.ipynb"))]
     return [path.relative_to(course).as_posix() for path in found]
 
 
