@@ -16,6 +16,8 @@ from needed_cells import needed_cells
 from cnn_course.commands.execute_notebook import has_tag
 
 WHOLE = "03"  # it takes three seconds
+# Drawn sets are drawn smaller: a view moves all the same.
+FEWER_IMAGES = "from cnn_course import datasets\ndatasets.DRAWN_SIZES = (600, 200, 200)"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def notebooks(tmp_path_factory):
         notebook = nbformat.read(lecture, as_version=4)
         less = [f"{name} = {value}" for name, value in least(settings_table.stored(notebook)).items()]
         if not lecture.name.startswith(WHOLE):
-            notebook.cells = needed_cells(notebook.cells)
+            notebook.cells = [new_code_cell(FEWER_IMAGES), *needed_cells(notebook.cells)]
         places = [i for i, cell in enumerate(notebook.cells) if has_tag(cell, "parameters")]
         for place in places:  # none where no view needs a training
             notebook.cells.insert(place + 1, new_code_cell("\n".join(less)))

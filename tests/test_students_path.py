@@ -25,7 +25,7 @@ from cnn_course.grading.sandbox import alarm, spawned_host
 from cnn_course.grading.sandbox.spawned_host import SpawnedHost
 from labs import running
 
-MACHINES = ("windows", "macos", "student")
+MACHINES = ("windows", "student")  # what macOS lacks Windows lacks too
 LABS = sorted(folder.name for folder in (running.LABS / "release").iterdir())
 NOTEBOOKS = [*(running.REPOSITORY / "lectures").glob("*.ipynb"), *(running.LABS / "release").rglob("*.ipynb")]
 OUTSIDE = "(without the grader's sandbox: bubblewrap does not start here)\n"
@@ -125,7 +125,7 @@ def test_looking_around(machine, tmp_path):
         done = there(machine, tmp_path, "-m", "cnn_course", *words)
         assert (done.returncode, done.stderr) == (0, ""), words
     assert "The course can run." in done.stdout
-    assert ("no bubblewrap outside Linux" in done.stdout) == (machine != "student")
+    assert ("no bubblewrap outside Linux" in done.stdout) == (machine == "windows")
 
 
 @pytest.mark.slow
@@ -169,7 +169,7 @@ def test_a_lab_without_answers(machine, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("machine", "lab"), [*(("windows", LABS[i]) for i in (0, 3, 5)), ("macos", LABS[0]), ("student", LABS[5])]
+    ("machine", "lab"), [("windows", LABS[0]), ("windows", LABS[5]), ("macos", LABS[3]), ("student", LABS[0])]
 )
 def test_a_lab_with_the_models_answers(machine, lab, tmp_path):
     done = there(machine, tmp_path, "-m", "cnn_course", "labs", "check", lab, answered(lab, tmp_path))
@@ -178,11 +178,10 @@ def test_a_lab_with_the_models_answers(machine, lab, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", ["windows", "macos"])
-def test_an_endless_loop_and_what_is_forbidden_cost_their_own_points(machine, tmp_path):
+def test_an_endless_loop_and_what_is_forbidden_cost_their_own_points(tmp_path):
     forbidden = "def correlate_1d(x, w, stride=1, padding=0):\n    return getattr(np, 'corre' + 'late')(x, w)\n"
     file = answered("lab01_convolution", tmp_path, q3=FOREVER, q2=forbidden)
-    done = there(machine, tmp_path, "-c", WATCHED, "2", "labs", "check", "lab01", file, timeout=300)
+    done = there("windows", tmp_path, "-c", WATCHED, "2", "labs", "check", "lab01", file, timeout=300)
     fails = [line.partition(" ")[0] for line in done.stdout.splitlines() if line.endswith("FAILS")]
     assert fails == ["q2-values", "q2-stride-padding", "q3-visible"], done.stdout + done.stderr
     assert "no answer after 2 seconds. Look for a loop that never ends." in done.stdout

@@ -56,6 +56,13 @@ def test_same_seed_same_result_and_the_callers_generator_untouched():
     assert torch.equal(torch.get_rng_state(), expected)
 
 
+def test_no_gpu_is_asked_to_draw_for_the_cpu():
+    """torch.manual_seed asks each kind, and without a GPU it keeps a stack trace for every call: 1.4 ms, and a leak."""
+    before = len(torch.cuda._queued_calls)
+    trained()
+    assert len(torch.cuda._queued_calls) == before
+
+
 def test_weight_decay_shrinks_the_weights():
     size = [
         sum(p.norm().item() for p in trained(dataclasses.replace(CPU, weight_decay=w))[0].parameters()) for w in (0, 5)

@@ -32,7 +32,9 @@ def one_epoch(
     # Every epoch draws from seeds of its own, so an epoch after a break draws the same. Processes augment alike, and
     # drop different units.
     draws = torch.Generator().manual_seed(_seed(config.seed, epoch))
-    torch.manual_seed(_seed(config.seed, epoch, 1 + group.rank))
+    # torch.manual_seed asks for every kind of GPU, and where there is none keeps the stack of each call for one to come.
+    on_cpu = images.device.type == "cpu"
+    (torch.default_generator if on_cpu else torch).manual_seed(_seed(config.seed, epoch, 1 + group.rank))
     batches = torch.randperm(len(images), generator=order).to(images.device).split(config.batch_size)
     steps_before, steps = (epoch - 1) * len(batches), config.epochs * len(batches)
     losses = torch.zeros(len(batches), device=images.device)
