@@ -54,7 +54,7 @@ def by_columns(conv: Convolution) -> None:
     x, w, out, groups = conv.x, conv.w, conv.out, conv.groups
     images, filters, rows, *others = out.shape
     row = math.prod(others)  # places for each index of the first spatial axis
-    maps = np.reshape(out, (images, groups, filters // groups, -1), copy=False)  # the same memory: a row per output map
+    maps = out.reshape(images, groups, filters // groups, -1)  # a view, as out is new: a row per output map
     kernels = w.reshape(groups, filters // groups, -1)
     bias, taps = conv.b.reshape(groups, -1, 1), kernels.shape[2]
 

@@ -32,7 +32,7 @@ def one_epoch(
     # Every epoch draws from seeds of its own, so an epoch after a break draws the same. Processes augment alike, and
     # drop different units.
     draws = torch.Generator().manual_seed(_seed(config.seed, epoch))
-    # torch.manual_seed asks for every kind of GPU, and where there is none keeps the stack of each call for one to come.
+    # torch.manual_seed asks for every kind of GPU, and where there is none it keeps the stack of each call in a list.
     on_cpu = images.device.type == "cpu"
     (torch.default_generator if on_cpu else torch).manual_seed(_seed(config.seed, epoch, 1 + group.rank))
     batches = torch.randperm(len(images), generator=order).to(images.device).split(config.batch_size)

@@ -1,5 +1,7 @@
 """explore(draw, k=(1, 5)): a figure with sliders, drop-down lists and check boxes. Python draws every picture."""
 
+from __future__ import annotations  # traitlets 5.7 cannot be subscripted when the class is made
+
 import inspect
 from collections.abc import Callable, Mapping
 from numbers import Integral

@@ -1,5 +1,7 @@
 """kernel_designer(): edit nine numbers, or pick one of `filters.PRESETS`: a photograph is filtered by them at once."""
 
+from __future__ import annotations  # traitlets 5.7 cannot be subscripted when the class is made
+
 import io
 from collections.abc import Callable
 from fractions import Fraction

@@ -1,5 +1,7 @@
 """kernel_matrix(w, size): change a tap of a small kernel and see where it stands in the matrix of the convolution."""
 
+from __future__ import annotations  # traitlets 5.7 cannot be subscripted when the class is made
+
 import math
 from typing import Any
 

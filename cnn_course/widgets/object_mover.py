@@ -1,5 +1,7 @@
 """object_mover(image, predictors, classes): drag an object over the picture and watch what each model says."""
 
+from __future__ import annotations  # traitlets 5.7 cannot be subscripted when the class is made
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

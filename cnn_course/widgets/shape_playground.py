@@ -1,5 +1,7 @@
 """shape_playground(): choose the sizes of a convolution layer; see its windows, its output and its cost."""
 
+from __future__ import annotations  # traitlets 5.7 cannot be subscripted when the class is made
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """stack_builder(): put layers on each other and see, on a photograph, how far a unit of each layer sees."""
 
+from __future__ import annotations  # traitlets 5.7 cannot be subscripted when the class is made
+
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """training_monitor(epochs): the curves of a training that is still running, one more point after every epoch."""
 
+from __future__ import annotations  # traitlets 5.7 cannot be subscripted when the class is made
+
 import math
 from typing import Any
 
@@ -33,7 +35,7 @@ class TrainingMonitor(StaticFirst):
         self._static = self._draw()
         self._shown: DisplayHandle | None = None
 
-    def __enter__(self) -> "TrainingMonitor":
+    def __enter__(self) -> TrainingMonitor:
         """Show the view, still empty, so that the points arrive in it."""
         self._shown = display(self, display_id=True)
         return self
