@@ -195,7 +195,9 @@ def test_the_command_says_what_it_did(course, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(start, "course", lambda: course)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["start"]) == 0
-    assert capsys.readouterr().out == ("cnn-course: 5 notebooks laid out\nOpen it:  cd cnn-course && cnn-course open\n")
+    assert capsys.readouterr().out == (
+        "cnn-course: 5 notebooks laid out\nOpen it:  cd cnn-course\n          cnn-course open\n"
+    )
     monkeypatch.chdir(tmp_path / "cnn-course" / "lectures")
     lecture(tmp_path / "cnn-course", 1).write_text("mine")
     newer(course, 1, 2)

@@ -41,5 +41,7 @@ def start(args: argparse.Namespace) -> int:
     print(f"{folder}: {count} notebooks laid out" if count else f"{folder}: nothing was missing", end="")
     print(f", {len(done.kept)} kept" if done.kept else "")
     inside = str(copies_folder(here)) == os.path.realpath(folder)
-    print(f"Open it:  {'' if inside else f'cd {typed([str(folder)])} && '}cnn-course open")
+    # Two lines: not every shell has `&&`.
+    lines = [] if inside else [f"cd {typed([str(folder)])}"]
+    print("Open it:  " + "\n          ".join([*lines, "cnn-course open"]))
     return 1 if done.broken else 0
