@@ -94,12 +94,14 @@ def calm_weights(
     """Weights as `draw` gives them, and those after the steps, which move little if the first ones are shaken a little.
 
     Where two numbers in a window of a pool are nearly equal, or one before a ReLU is nearly zero, a rounding error
-    decides where the gradient goes, and right answers that add up in another order end elsewhere.
+    decides where the gradient goes, and right answers that add up in another order end elsewhere. Each shake comes
+    with its opposite: one of the two moves such a number over to the other side.
     """
     shake = np.random.default_rng(0)
     for _ in range(100):
         weights = draw()
-        near = [weights * (1 + 1e-6 * shake.normal(size=weights.shape)).astype(weights.dtype) for _ in range(3)]
+        moves = [5e-6 * sign * z for z in shake.normal(size=(2, *weights.shape)) for sign in (1, -1)]
+        near = [weights * (1 + move).astype(weights.dtype) for move in moves]
         right, *beside = (after_fit(build(start), images, labels, lr, steps) for start in (weights, *near))
         if all(np.abs(end - right).max() <= 1e-5 for end in beside):
             return weights, right
