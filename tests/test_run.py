@@ -39,6 +39,7 @@ BAD = notebook(code("1 + 1", "fine"), code("x = []\nx[3]", "broken"), code("prin
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     (tmp_path / "lectures").mkdir()
+    (tmp_path / "cnn_course").mkdir()
     write(tmp_path, "01_good", GOOD)
     write(tmp_path, "02_bad", BAD)
     monkeypatch.setattr(run, "course", lambda: tmp_path)
@@ -160,6 +161,14 @@ def test_save_is_tidy_and_the_second_save_changes_nothing(clone, capsys):
 
 
 @pytest.mark.slow
+def test_save_is_refused_where_the_course_is_installed(clone, capsys):
+    (clone / "cnn_course").rmdir()
+    before = (clone / "lectures" / "01_good.ipynb").read_bytes()
+    assert cli.main(["run", "1", "--save"]) == 2
+    assert "--save stores a lecture in a clone of the course" in capsys.readouterr().err
+    assert (clone / "lectures" / "01_good.ipynb").read_bytes() == before
+
+
 def test_save_leaves_a_failing_lecture_alone(clone, capsys):
     path = clone / "lectures" / "02_bad.ipynb"
     before = path.read_bytes()

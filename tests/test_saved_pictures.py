@@ -12,6 +12,7 @@ from cnn_course.appearance import saved_pictures
 from cnn_course.appearance.saved_pictures import WIDGET_VIEW, keep_pictures
 
 LIVE = {WIDGET_VIEW: {"model_id": "1", "version_major": 2, "version_minor": 0}}
+OURS = {WIDGET_VIEW: LIVE[WIDGET_VIEW] | {saved_pictures.OURS: True}}
 
 
 def notebook(*bundles):
@@ -19,9 +20,9 @@ def notebook(*bundles):
     return new_notebook(cells=[new_markdown_cell("words"), new_code_cell("view", outputs=outputs)])
 
 
-@pytest.mark.parametrize("kind", saved_pictures.SEEN_WITHOUT_KERNEL)
+@pytest.mark.parametrize("kind", ["image/png", "text/html"])
 def test_a_view_with_a_picture_is_saved_as_the_picture(kind):
-    model = {"type": "notebook", "content": notebook({kind: "seen", "text/plain": "view"} | LIVE)}
+    model = {"type": "notebook", "content": notebook({kind: "seen", "text/plain": "view"} | OURS)}
     keep_pictures(model=model, path="a.ipynb", contents_manager=None)
     assert model["content"].cells[1].outputs[0].data == {kind: "seen", "text/plain": "view"}
 
@@ -30,6 +31,8 @@ def test_a_view_with_a_picture_is_saved_as_the_picture(kind):
     "model",
     [
         {"type": "notebook", "content": notebook({"text/plain": "somebody else's widget"} | LIVE)},
+        {"type": "notebook", "content": notebook({"image/png": "theirs, with a picture"} | LIVE)},
+        {"type": "notebook", "content": notebook({"text/plain": "odd", WIDGET_VIEW: "no dictionary"})},
         {"type": "notebook", "content": notebook({"image/png": "a figure"}, {"text/plain": "3"})},
         {"type": "notebook", "content": new_notebook()},
         {"type": "notebook", "content": None},
@@ -53,7 +56,7 @@ def test_the_server_runs_it(manager, tmp_path):
     (point,) = saved_pictures._jupyter_server_extension_points()
     assert point == {"module": saved_pictures.__name__}
     saved_pictures._load_jupyter_server_extension(Server)
-    model = {"type": "notebook", "format": "json", "content": notebook({"image/png": "x"} | LIVE)}
+    model = {"type": "notebook", "format": "json", "content": notebook({"image/png": "x"} | OURS)}
     Server.contents_manager.run_pre_save_hooks(model=model, path="a.ipynb")
     assert WIDGET_VIEW not in str(model)
 

@@ -100,17 +100,81 @@ def test_what_was_not_changed_becomes_the_newer_one(course, tmp_path):
     assert "2, better" in lecture(tmp_path / "mine", 2).read_text()
 
 
-def test_a_copy_beside_that_was_changed_too_stays(course, tmp_path, monkeypatch):
+def test_a_copy_beside_is_brought_up_to_date_until_it_is_changed_itself(course, tmp_path):
+    """Also where the version's number stays, as in a clone between two releases."""
     mine = tmp_path / "mine"
     lay_out(course, mine)
     lecture(mine, 1).write_text("mine")
     newer(course, 1)
     (name,) = lay_out(course, mine).beside.values()
-    (mine / name).write_text("mine, too")
-    newer(course, 1, 2)
     put(lecture(course, 1), "print('best')")
-    lay_out(course, mine)
+    assert list(lay_out(course, mine).beside.values()) == [name] and "best" in (mine / name).read_text()
+    (mine / name).write_text("mine, too")
+    assert not lay_out(course, mine).beside
+    put(lecture(course, 1), "print('better than best')")
+    (other,) = lay_out(course, mine).beside.values()
+    assert other == name.replace(")", ", 2)") and "better than best" in (mine / other).read_text()
     assert (mine / name).read_text() == "mine, too" and lecture(mine, 1).read_text() == "mine"
+    assert not lay_out(course, mine).beside
+
+
+def test_behind_a_link_the_file_itself_is_replaced(course, tmp_path):
+    mine = tmp_path / "mine"
+    lay_out(course, mine)
+    lecture(mine, 1).rename(tmp_path / "cloud.ipynb")
+    lecture(mine, 1).symlink_to(tmp_path / "cloud.ipynb")
+    newer(course, 1)
+    assert lay_out(course, mine).replaced == ["lectures/01_one.ipynb"]
+    assert lecture(mine, 1).is_symlink() and "1, better" in (tmp_path / "cloud.ipynb").read_text()
+
+
+def test_one_odd_place_leaves_the_others(course, tmp_path):
+    mine = tmp_path / "mine"
+    lay_out(course, mine)
+    shutil.rmtree(mine / "lectures")
+    (mine / "lectures").write_text("mine")
+    newer(course, 1)
+    put(course / "labs" / "release" / "lab01_x" / "lab01_x.ipynb", "answer = 43")
+    done = lay_out(course, mine)
+    assert len(done.broken) == 4 and done.replaced == ["labs/release/lab01_x/lab01_x.ipynb"]
+    (mine / "lectures").unlink()
+    assert len(lay_out(course, mine).new) == 4
+
+
+def test_a_course_is_not_laid_out_inside_another(course, tmp_path):
+    lay_out(course, tmp_path / "mine")
+    before = contents(tmp_path / "mine")
+    with pytest.raises(CourseFolderError, match="lies in the course folder .*mine: name that one"):
+        lay_out(course, tmp_path / "mine" / "lectures")
+    assert contents(tmp_path / "mine") == before
+
+
+def test_what_the_course_has_no_more_stays_and_is_said(course, tmp_path):
+    mine = tmp_path / "mine"
+    lay_out(course, mine)
+    lecture(course, 2).unlink()
+    for _ in range(2):
+        assert lay_out(course, mine).gone == ["lectures/02_two.ipynb"]
+    assert lecture(mine, 2).is_file()
+    lecture(mine, 2).unlink()
+    assert lay_out(course, mine).gone == []
+
+
+def test_killed_while_it_lays_out_what_is_there_counts_as_laid_out(course, tmp_path, monkeypatch):
+    mine, write = tmp_path / "mine", working_copies.write_whole
+
+    def killed(path, data):
+        if path.name.startswith("03"):
+            raise KeyboardInterrupt
+        write(path, data)
+
+    monkeypatch.setattr(working_copies, "write_whole", killed)
+    with pytest.raises(KeyboardInterrupt):
+        lay_out(course, mine)
+    monkeypatch.setattr(working_copies, "write_whole", write)
+    lecture(mine, 1).write_text("mine")
+    done = lay_out(course, mine)
+    assert not done.beside and lecture(mine, 1).read_text() == "mine" and len(done.new) == 3
 
 
 @pytest.mark.parametrize("broken", range(1, 7))
@@ -203,7 +267,7 @@ def test_the_command_says_what_it_did(course, tmp_path, monkeypatch, capsys):
     newer(course, 1, 2)
     assert cli.main(["start"]) == 0
     out = capsys.readouterr().out
-    assert "newer     lectures/02_two.ipynb\n" in out and "changed   lectures/01_one.ipynb: yours stays" in out
+    assert "replaced  lectures/02_two.ipynb\n" in out and "changed   lectures/01_one.ipynb: yours stays" in out
     assert out.endswith("Open it:  cnn-course open\n")
     shutil.rmtree(course / "lectures")
     shutil.rmtree(course / "labs")

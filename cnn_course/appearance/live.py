@@ -11,7 +11,7 @@ from pathlib import Path
 import anywidget
 
 from cnn_course.appearance import colours
-from cnn_course.appearance.saved_pictures import WIDGET_VIEW
+from cnn_course.appearance.saved_pictures import OURS, WIDGET_VIEW
 
 FOLDER = Path(__file__).parent
 
@@ -60,5 +60,5 @@ class StaticFirst(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         data, metadata = self.static_bundle()
         if self.comm is not None:
-            data = data | {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+            data = data | {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id, OURS: True}}
         return data, metadata

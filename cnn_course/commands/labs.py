@@ -40,6 +40,7 @@ def check(args: argparse.Namespace) -> int:
     copies = copies_folder(Path.cwd())
     own = None if copies is None else copies / lab.file.relative_to(course())
     notebook = args.notebook or (own if own is not None and own.is_file() else lab.file)
+    print(f"{notebook}{'' if notebook != lab.file else ': the lab as it is given out, no notebook of yours is here'}")
     try:
         submission = read(notebook, lab.master)
     except SubmissionError as error:  # it names the file alone, as a class sees it

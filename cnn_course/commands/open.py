@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cnn_course.commands import values
+from cnn_course.commands.shell_words import typed
 from cnn_course.commands.start import FOLDER
 from cnn_course.errors import UsageError
 from cnn_course.files import system_errors
@@ -47,7 +48,9 @@ def open_lecture(args: argparse.Namespace) -> int:
     lecture = find_lecture(args.lecture, source).relative_to(source)
     folder = _folder_to_open(source, args.folder)
     if not (folder / lecture).is_file():
-        raise UsageError(f"{lecture.name} is not in {folder} any more: cnn-course start {folder} brings a fresh one")
+        raise UsageError(
+            f"{lecture.name} is not in {folder} any more: cnn-course start {typed([str(folder)])} brings a fresh one"
+        )
     return open_jupyterlab(folder, folder / lecture, browser=args.browser, port=args.port)
 
 
@@ -137,8 +140,8 @@ def open_jupyterlab(root: Path, lecture: Path, *, browser: bool = True, port: in
         server = LabApp.initialize_server(argv=arguments)
     except OSError as error:
         raise UsageError(
-            f"JupyterLab does not start: {system_errors.said(error)}. It keeps its files in the home folder; another "
-            "one: HOME=$(mktemp -d) cnn-course open"
+            f"JupyterLab does not start: {system_errors.said(error)}. It keeps its files in the home folder, or where "
+            "JUPYTER_RUNTIME_DIR, JUPYTER_DATA_DIR and JUPYTER_CONFIG_DIR say: name folders that you may write to"
         ) from error
     except SystemExit as stop:
         raise UsageError("JupyterLab does not start; it says above why") from stop
@@ -147,7 +150,8 @@ def open_jupyterlab(root: Path, lecture: Path, *, browser: bool = True, port: in
     server.web_app.settings["page_config_hook"] = for_students
 
     def greet() -> None:
-        print(f"JupyterLab with {lecture.name} is at\n\n    http://{HOST}:{server.port}{page}?token={token}\n")
+        address = f"http://{HOST}:{server.port}{page}?token={quote(token, safe='')}"
+        print(f"JupyterLab with {lecture.name} is at\n\n    {address}\n")
         if not browser:
             print(f"From another machine, first: ssh -L {server.port}:{HOST}:{server.port} <this machine>")
         print("Ctrl-C stops it.", flush=True)

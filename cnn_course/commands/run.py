@@ -15,7 +15,7 @@ from cnn_course.arguments.shown import brief
 from cnn_course.commands import values
 from cnn_course.errors import LectureError, UsageError
 from cnn_course.files import system_errors
-from cnn_course.files.course_files import all_lectures, course, find_lecture
+from cnn_course.files.course_files import all_lectures, course, find_lecture, is_clone
 from cnn_course.files.whole_files import check_writable, write_whole
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     root = course()
+    if args.save and not is_clone(root):
+        raise UsageError("--save stores a lecture in a clone of the course; here use --output DIR")
     paths = [find_lecture(name, root) for name in args.lectures] or all_lectures(root)
     if not paths:
         find_lecture("1", root)  # says what is wrong

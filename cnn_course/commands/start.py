@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from cnn_course import __version__
 from cnn_course.commands import values
 from cnn_course.commands.shell_words import typed
 from cnn_course.files.course_files import copies_folder, course
@@ -31,10 +32,15 @@ def start(args: argparse.Namespace) -> int:
     here = Path.cwd()
     folder = args.folder or copies_folder(here) or FOLDER
     done = lay_out(course(), folder)
+    if done.before:
+        for name in done.new:
+            print(f"laid out  {name}")
     for name in done.replaced:
-        print(f"newer     {name}")
+        print(f"replaced  {name}")
     for name, beside in done.beside.items():
-        print(f"changed   {name}: yours stays as it is, the newer one is {beside}")
+        print(f"changed   {name}: yours stays as it is, that of version {__version__} is {beside}")
+    for name in done.gone:
+        print(f"gone      {name}: no longer part of the course, and left as it is")
     for name, why in done.broken.items():
         print(f"left out  {name}: {why}", file=sys.stderr)
     count = len(done.new)

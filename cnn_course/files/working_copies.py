@@ -4,9 +4,13 @@ What was laid out is noted in the folder, by hash, so that a later version can t
 nothing that was changed is touched, and what is new comes beside it.
 """
 
+import errno
 import hashlib
+import itertools
 import json
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,23 +19,28 @@ import nbformat
 from cnn_course import __version__
 from cnn_course.errors import CourseFolderError
 from cnn_course.files import notebook_files, system_errors
-from cnn_course.files.course_files import NOTE, all_lectures
+from cnn_course.files.course_files import NOTE, all_lectures, copies_folder
 from cnn_course.files.whole_files import check_writable, read_file, write_whole
 
 PARTS = ("lectures", "labs")
+FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+_BESIDE = re.compile(r" \([^()]*\)\.ipynb$")
 
 
 @dataclass
 class LaidOut:
     """What `lay_out` did, by path in the folder.
 
-    beside: the newer one by the changed one. broken: why, by a notebook of the course that cannot be read.
+    beside: the course's one by the changed one. gone: laid out by another version, and not in this one. broken: why,
+    by a notebook that the course cannot give or the folder cannot take. before: the version that was there, or "".
     """
 
     new: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     beside: dict[str, str] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    before: str = ""
     broken: dict[str, str] = field(default_factory=dict)
 
 
@@ -42,14 +51,14 @@ def notebooks(course: Path) -> list[str]:
 
 
 def lay_out(course: Path, folder: Path) -> LaidOut:
-    """Put the notebooks of `course` into `folder`, or bring a folder of an earlier version up to date.
+    """Put the notebooks of `course` into `folder`, or bring a folder of another version to this one.
 
-    A notebook that the student has not changed is replaced where the course has a newer one; beside a changed one the
-    newer one is put under a name of its own; one that is gone (deleted, renamed) comes again. Nothing else is touched.
+    A notebook that the student has not changed is replaced where the course has another one; beside a changed one the
+    course's is put under a name of its own; one that is gone (deleted, renamed) comes again. Nothing else is touched.
     Broken off, the same call goes on. Raises CourseFolderError for a folder that cannot be used, before anything is
     written, and for a disk that becomes full.
     """
-    before = _noted(folder)
+    before, version = _noted(folder)
     try:
         check_writable(folder)
     except OSError as error:
@@ -60,7 +69,7 @@ def lay_out(course: Path, folder: Path) -> LaidOut:
     names = notebooks(course)
     if not names:
         raise CourseFolderError(f"there is no notebook in {course}: install the course again")
-    done, fresh = LaidOut(), {}
+    done, fresh = LaidOut(before=version), {}
     for name in names:
         try:
             fresh[name] = _without_outputs(course / name)
@@ -68,28 +77,19 @@ def lay_out(course: Path, folder: Path) -> LaidOut:
             done.broken[name] = str(error)
     hashes = {name: _hash(data) for name, data in fresh.items()}
     try:
-        if before is None:  # noted first: a set-up that is broken off is not taken for somebody else's folder
-            _note(folder, {})
+        # Noted first: a set-up that is broken off is not taken for somebody else's folder, nor its files for changed.
         known = before or {}
-        now = {name: known[name] for name in done.broken if name in known}
+        missing = {name for name in fresh if _hash_of(folder / name) is None}
+        _note(folder, known | {name: hashes[name] for name in missing})
+        now = {name: value for name, value in known.items() if _hash_of(folder / name) is not None}
         for name, data in fresh.items():
-            path, there = folder / name, _hash_of(folder / name)
-            now[name] = hashes[name]
-            if there is None:
-                _write(path, data)
-                done.new.append(name)
-            elif there == hashes[name]:
-                done.kept.append(name)
-            elif there == known.get(name):
-                _write(path, data)
-                done.replaced.append(name)
-            elif known.get(name) == hashes[name]:  # changed, and the course has nothing newer
-                done.kept.append(name)
-            else:
-                beside = f"{name.removesuffix('.ipynb')} ({__version__}).ipynb"
-                if _hash_of(folder / beside) is None:
-                    _write(folder / beside, data)
-                done.beside[name] = beside
+            try:
+                now |= _bring(folder, name, data, known, done)
+            except OSError as error:
+                if error.errno in FULL:
+                    raise
+                done.broken[name] = system_errors.said(error)  # one odd place leaves the others
+        done.gone = [name for name in now if name not in names and not _BESIDE.search(name)]
         _note(folder, now)
     except OSError as error:
         raise CourseFolderError(
@@ -99,11 +99,45 @@ def lay_out(course: Path, folder: Path) -> LaidOut:
     return done
 
 
-def _noted(folder: Path) -> dict[str, str] | None:
-    """Hash by notebook as they were laid out in `folder`; None where nothing was.
+def _bring(folder: Path, name: str, data: bytes, known: dict[str, str], done: LaidOut) -> dict[str, str]:
+    """Put one notebook into the folder, and write down in `done` what came of it. Gives what is to be noted of it."""
+    path, there, fresh = folder / name, _hash_of(folder / name), _hash(data)
+    noted = {name: fresh}
+    if there is None:
+        _write(path, data)
+        done.new.append(name)
+    elif there == fresh:
+        done.kept.append(name)
+    elif there == known.get(name):
+        _write(path, data)
+        done.replaced.append(name)
+    elif known.get(name) == fresh:  # changed, and the course has no other
+        done.kept.append(name)
+    else:
+        for beside in _names_beside(name):
+            there = _hash_of(folder / beside)
+            if there is None or there == known.get(beside):  # one that we put there, and nobody has changed
+                _write(folder / beside, data)
+                noted[beside] = fresh
+            if there in (None, fresh, known.get(beside)):
+                break
+        done.beside[name] = beside
+    return noted
 
-    Raises CourseFolderError where something else has the names that are needed.
+
+def _names_beside(name: str) -> Iterator[str]:
+    stem = name.removesuffix(".ipynb")
+    yield f"{stem} ({__version__}).ipynb"
+    yield from (f"{stem} ({__version__}, {number}).ipynb" for number in itertools.count(2))
+
+
+def _noted(folder: Path) -> tuple[dict[str, str] | None, str]:
+    """Hash by notebook as they were laid out in `folder`, None where nothing was; and by which version.
+
+    Raises CourseFolderError where something else has the names that are needed, or the folder lies in another course's.
     """
+    if (outer := copies_folder(Path(os.path.realpath(folder)).parent)) is not None:
+        raise CourseFolderError(f"{folder} lies in the course folder {outer}: name that one, or a folder outside it")
     if folder.exists() and not folder.is_dir():
         raise CourseFolderError(f"{folder} is a file, and a folder is needed: name another one")
     note = folder / NOTE
@@ -114,16 +148,17 @@ def _noted(folder: Path) -> dict[str, str] | None:
                 f"{folder} holds {' and '.join(taken)} already, and they are not of `cnn-course start`: name a new "
                 "folder, or move them away"
             )
-        return None
+        return None, ""
     try:
-        files = json.loads(read_file(note))["files"]
+        noted = json.loads(read_file(note))
+        files, version = noted["files"], str(noted.get("version", ""))
         if not all(isinstance(name, str) and isinstance(value, str) for name, value in files.items()):
             raise ValueError("not names and hashes")
     except OSError as error:
         raise CourseFolderError(f"cannot read what was laid out: {system_errors.said(error)}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}  # then every notebook that differs counts as changed
-    return files
+        return {}, ""  # then every notebook that differs counts as changed
+    return files, version
 
 
 def _note(folder: Path, files: dict[str, str]) -> None:
@@ -133,7 +168,7 @@ def _note(folder: Path, files: dict[str, str]) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, data)
+    write_whole(Path(os.path.realpath(path)), data)  # a student may keep it elsewhere, behind a link
 
 
 def _without_outputs(path: Path) -> bytes:

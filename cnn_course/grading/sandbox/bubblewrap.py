@@ -71,7 +71,13 @@ def check() -> None:
 def readable() -> list[Path]:
     """Python, its packages and the course's: what a sandbox shows beside the system."""
     found = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent, _PACKAGE}
-    return sorted(path for path in found if not path.is_relative_to("/usr"))
+    return sorted(path for path in found | set(_packages()) if not path.is_relative_to("/usr"))
+
+
+def _packages() -> list[Path]:
+    """Folders of packages beside Python's own: a user's, or those that a cluster or a .pth file adds."""
+    named = [Path(place) for place in sys.path if Path(place).name in ("site-packages", "dist-packages")]
+    return [place for place in named if place.is_dir() and not place.is_relative_to(sys.prefix)]
 
 
 def command(
@@ -111,7 +117,8 @@ def command(
             words += ["--perms", "0755", "--dir", str(parent)]
         words += [how, str(path), str(path)]
     environment = {"HOME": "/home", "USER": "student", "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(_PACKAGE.parent), "MPLBACKEND": "agg"}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg"}
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, (_PACKAGE.parent, *_packages())))
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     for name, value in environment.items():
         words += ["--setenv", name, value]
