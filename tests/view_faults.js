@@ -1,6 +1,7 @@
 // What is wrong with a view as it stands in the page, in words: {layout, words}, both empty where nothing is.
 (root) => {
   const LEAST_PICTURE = 120, LEAST_TEXT = 11, LEAST_CONTRAST = 4.5; // pixels, pixels, and WCAG for text
+  const LEAST_GAP = 5; // between words that stand side by side
   const SHRUNK = 0.79; // a picture with words in it may be shown smaller by this much
   const [layout, words] = [[], []];
   const right = root.getBoundingClientRect().right - parseFloat(getComputedStyle(root).paddingRight);
@@ -65,7 +66,7 @@
   for (const a of texts) {
     for (const b of texts) {
       const sameLine = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top) > 3;
-      if (a.block !== b.block && sameLine && b.box.left >= a.box.left && b.box.left - a.box.right < 3) {
+      if (a.block !== b.block && sameLine && b.box.left >= a.box.left && b.box.left - a.box.right < LEAST_GAP) {
         layout.push(`"${a.text}" runs into "${b.text}"`);
       }
     }
