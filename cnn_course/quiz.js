@@ -15,7 +15,10 @@ function say(node, right, text) {
 function renderChoice(root, data) {
   const rows = data.options.map((option, i) => {
     const answer = feedback();
-    const button = h("button", { type: "button", class: "cnn-option", "aria-pressed": "false" },
+    const button = h("button", {
+      type: "button", class: "cnn-option", "aria-pressed": "false",
+      "aria-label": `Answer ${LETTERS[i]}: ${option.replaceAll("`", "")}`, // an option may be a bare number
+    },
       h("span", { class: "cnn-letter", "aria-hidden": "true" }, LETTERS[i]), h("span", {}, ...withCode(option)));
     button.addEventListener("click", () => {
       rows.forEach((row) => row.button.setAttribute("aria-pressed", String(row.button === button)));
@@ -75,7 +78,7 @@ const KINDS = { choice: renderChoice, number: renderNumber };
 
 function render({ model, el }) {
   const data = model.get("data");
-  const root = makeRoot(el, "quiz", "Quick check");
+  const root = makeRoot(el, "quiz", "Quick check", data.question.replaceAll("`", ""));
   root.append(h("p", { class: "cnn-question" }, h("strong", {}, "Quick check. "), ...withCode(data.question)));
   if (Object.hasOwn(KINDS, data.kind)) KINDS[data.kind](root, data);
   else root.append(h("p", { class: "cnn-error", role: "alert" },

@@ -15,6 +15,13 @@ SOURCES = {
     "stepping-window": """
         from cnn_course.widgets import stepping_window
         stepping_window([[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[0, 1, 0], [1, -4, 1], [0, 1, 0]], padding=1)""",
+    "large-stepping-window": """
+        import numpy as np
+        from cnn_course.widgets import stepping_window
+        stepping_window(np.sin(np.arange(81)).reshape(9, 9), [[0.1, 0, -0.1]] * 3, padding=1, title="81 places")""",
+    "backward-stepper": """
+        from cnn_course.widgets import backward_stepper
+        backward_stepper([[7, 5, 4, 2]] * 4, [[1, 0, 0], [2, -1, 2], [1, -2, -1]], [[2, 0], [-2, 1]], step=3)""",
     "kernel-designer": """
         from cnn_course.widgets import kernel_designer
         kernel_designer()""",
@@ -35,7 +42,8 @@ SOURCES = {
         def across(image):
             ink = [float(image[0, 0].any(axis=axis).sum()) for axis in (0, 1)]
             p = (1 + ink[0]) / (2 + sum(ink))
-            return {"half": image[0, :, ::2, ::2] / 255, "size": np.array(ink)}, np.array([1 - p, p])
+            halves = np.repeat(image[0, :, ::2, ::2] / 255, 4, axis=0)
+            return {"halves": halves, "size": np.array(ink)}, np.array([1 - p, p])
         draw_digit({"tall or wide": across}, examples, classes=["tall", "wide"])""",
     "shape-playground": """
         from cnn_course.widgets import shape_playground
@@ -80,6 +88,13 @@ SOURCES = {
             ax.plot([1, 3 / (2 - k)])
         explore(draw, k=(1, 3))""",
 }
+
+
+# Otherwise JupyterLab takes a cell off the page that is scrolled out of sight.
+ALL_ON_THE_PAGE = (
+    "{ const { content } = jupyterapp.shell.currentWidget;"
+    " content.notebookConfig = { ...content.notebookConfig, windowingMode: 'none' }; }"
+)
 
 
 def notebook_of(names):

@@ -6,15 +6,11 @@ In JupyterLab and without `cnn-course open`: what is installed with the course h
 import jupyterlab_harness as harness
 import nbformat
 import pytest
-from moving_views import check_view, notebook_of
+from moving_views import ALL_ON_THE_PAGE, check_view, notebook_of
 
 from cnn_course.appearance.saved_pictures import WIDGET_VIEW
 
 NAMES = ("explore", "stepping-window", "draw-digit", "training-monitor", "quiz")  # each kind of stored picture
-ALL_ON_THE_PAGE = (
-    "{ const { content } = jupyterapp.shell.currentWidget;"
-    " content.notebookConfig = { ...content.notebookConfig, windowingMode: 'none' }; }"
-)
 LOST = "Error displaying widget"
 
 

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 import cnn_course
 from cnn_course import quiz, visualize, widgets
@@ -62,6 +63,25 @@ def test_a_view_gets_its_colours_for_both_themes():
     light, dark = view._css.split('[data-jp-theme-light="false"] .cnn {')
     assert light.startswith(".cnn {") and f"--cnn-window: {colours.LIGHT['window']};" in light
     assert f"--cnn-window-edge: {colours.DARK['window-edge']};" in dark.partition("}")[0]
+
+
+@pytest.mark.parametrize(
+    "ink, cell, alpha",
+    [
+        (colours.INK_PADDING, colours.CELL_MUTED, 1),
+        (colours.INK, colours.WINDOW_OUTPUT, 1),
+        (colours.INK, colours.WINDOW_PADDING, 1),
+        (colours.INK, colours.BLUE, 0.5),  # the shape playground's and the kernel matrix's darkest
+        (colours.INK, colours.POSITIVE, 0.6),
+        (colours.INK, colours.NEGATIVE, 0.6),
+    ],
+)
+def test_a_number_that_a_view_draws_can_be_read_on_its_cell(ink, cell, alpha):
+    """WCAG's contrast, 4.5 for text, with the cell on white."""
+    shown = [1 - alpha * (1 - np.array(to_rgb(colour))) for colour, alpha in ((ink, 1), (cell, alpha))]
+    linear = [np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) for rgb in shown]
+    dark, light = sorted(rgb @ [0.2126, 0.7152, 0.0722] for rgb in linear)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
 def test_figures_are_drawn_in_them():

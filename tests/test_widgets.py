@@ -109,6 +109,37 @@ def test_explore_returns_to_the_same_picture():
     assert view.png == cosine
 
 
+def width_of(png):
+    return Image.open(io.BytesIO(png)).width
+
+
+def test_explore_draws_for_the_room_that_there_is():
+    view = explorer()
+    wide = view.png
+    assert width_of(wide) == 720 and view.least == 576
+    view.room = 420
+    assert width_of(view.png) == 525  # shown with 0.8 of its size
+    view.room = 1
+    assert width_of(view.png) == 300 and view.error == ""
+    view.room = 10_000
+    assert width_of(view.png) == 720
+    assert view.static_bundle()[0]["image/png"] == wide
+
+
+def test_explore_never_cuts_a_long_title_to_fit_the_room():
+    widths = []
+
+    def draw(ax, k):
+        widths.append(ax.figure.get_figwidth())
+        ax.set_title("words " * 10)
+
+    view = widgets.explore(draw, k=(1, 3))
+    view.room = 300
+    assert 375 < width_of(view.png) < 720
+    view.values = {"k": 2}
+    assert widths[-1] == widths[-2] > widths[1] == 3.75  # found once, then drawn at once
+
+
 def test_explore_gives_whole_numbers_as_int_and_entries_as_themselves():
     seen = []
     view = widgets.explore(lambda ax, **values: seen.append(values), k=(1, 3), f=[np.sin, np.cos], d={"one": 1})

@@ -77,7 +77,7 @@ def test_strokes_change_what_is_seen_the_maps_and_the_answer():
 
 def test_stages_are_grey_numbers_of_the_right_size():
     maps, signed, sizes = view().answer["stages"]
-    assert (maps["rows"], maps["columns"]) == (14, 28) and len(maps["pixels"]) == 14 * 28
+    assert (maps["rows"], maps["columns"], maps["tile"]) == (14, 28, 28) and len(maps["pixels"]) == 14 * 28
     assert maps["what"] == "one map of 14 × 28" and maps["range"] == "0.00 to 1.00, black is 0"
     assert signed["range"] == "\N{MINUS SIGN}0.50 to 0.50, mid grey is 0"
     assert {0, 255} == set(signed["pixels"])

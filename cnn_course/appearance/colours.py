@@ -28,7 +28,7 @@ NEIGHBOUR = BLUE  # the frame of the window beside the chosen one
 # Numbers in cells.
 INK = "#222222"
 INK_MUTED = "#8a8a8a"
-INK_PADDING = "#767676"  # as muted as it may be and still readable when small
+INK_PADDING = "#6e6e6e"  # as muted as it may be and still readable on CELL_MUTED
 CELL_LINE = "#b5b5b5"
 CELL_MUTED = "#f1f1f1"  # padding, and what is always zero
 MATRIX_LINE = "#cccccc"  # between the entries of a large matrix
@@ -52,7 +52,8 @@ SHADE_ON_ANY = "#8881"
 # The views in JupyterLab. What is not the course's own comes from the theme, with a fall-back for other pages.
 LIGHT = {
     "ink": "var(--jp-ui-font-color1, #212121)",
-    "faint": "var(--jp-ui-font-color2, #616161)",
+    # JupyterLab's own second colour of text is too faint on a ground that is not its paper.
+    "faint": "color-mix(in srgb, var(--jp-ui-font-color1, #212121) 75%, var(--jp-layout-color1, white))",
     "line": "var(--jp-border-color1, #bdbdbd)",
     "frame": "var(--jp-border-color2, #e0e0e0)",
     "paper": "var(--jp-layout-color1, white)",

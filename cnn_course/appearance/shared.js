@@ -18,14 +18,44 @@ function h(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** The root of a view; data-view names it for tests. */
-function makeRoot(el, name, label) {
+/** The root of a view; data-view names it for tests. Who cannot see it hears its label, and what it shows and how it is
+ *  moved: `alt`, the sentence of the static picture, and `hint`, the line that `hintLine` shows. */
+function makeRoot(el, name, label, alt, hint = "") {
   const root = h("div", {
     class: `cnn cnn-${name}`, "data-view": name, "data-pictures": "0",
-    role: "group", "aria-label": label,
+    role: "group", "aria-label": label, "aria-description": [alt, hint].filter(Boolean).join(" "),
   });
   el.append(root);
   return root;
+}
+
+/** The line at the end of a view that says how it is moved. */
+function hintLine(hint) {
+  return h("p", { class: "cnn-hint" }, hint);
+}
+
+/** A canvas that is reached with Tab and moved with keys. The role hands the arrow keys to it, not to a screen reader. */
+function movedCanvas(attributes) {
+  return h("canvas", { tabindex: "0", role: "application", ...attributes });
+}
+
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+/** Call act(rows, columns, event) for each arrow key on a node; the page does not scroll. */
+function onArrows(node, act) {
+  node.addEventListener("keydown", (event) => {
+    const by = ARROWS[event.key];
+    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    act(...by, event);
+  });
+}
+
+/** Where the pointer is on a node: shares of its width and of its height, however small it is shown. */
+function pointedAt(node, event) {
+  const box = node.getBoundingClientRect();
+  return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
 }
 
 /** Count a picture that has been drawn: a stable sign for tests and for nothing else. */
@@ -36,13 +66,21 @@ function countPicture(root) {
 /** Keep `img` equal to the PNG bytes in a trait; the last picture stays until the next one is decoded. */
 function bindPicture(model, root, img, trait) {
   let url = null;
+  let [asked, drawn] = [0, 0];
   async function update() {
+    asked += 1;
+    const mine = asked;
     const bytes = model.get(trait);
     if (!bytes || bytes.byteLength === 0) return;
     const next = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
     const probe = new Image();
     probe.src = next;
     await probe.decode().catch(() => {});
+    if (mine < drawn) { // a newer one was decoded faster
+      URL.revokeObjectURL(next);
+      return;
+    }
+    drawn = mine;
     img.src = next;
     if (url) URL.revokeObjectURL(url);
     url = next;
@@ -105,11 +143,12 @@ function uniqueId() {
   return `cnn-${uniqueIds}-${Math.random().toString(36).slice(2, 8)}`;
 }
 
-/** Give a canvas this size in pixels of the page and empty it, sharp on any screen; returns its context. */
+/** Give a canvas this size in pixels of the page and empty it, sharp on any screen; returns its context. In a narrow
+ *  notebook it is shown smaller, with the same proportions: only the width is said. */
 function emptyCanvas(canvas, width, height) {
   const scale = window.devicePixelRatio || 1;
   [canvas.width, canvas.height] = [width * scale, height * scale];
-  [canvas.style.width, canvas.style.height] = [`${width}px`, `${height}px`];
+  canvas.style.width = `${width}px`;
   const context = canvas.getContext("2d");
   context.scale(scale, scale);
   return context;

@@ -73,13 +73,15 @@ def backward_stepper(
     wide = [dout.shape[1], w.shape[1], padded.shape[1], padded.shape[1], w.shape[1]]
     names = ("dout", "w", "dx, so far", "x", "dw, so far")
     cells = sum(max(n, 0.42 * len(name)) + GAP for n, name in zip(wide, names, strict=True))  # from left to right
+    rows_high = padded.shape[0] + 2.5
     width = 7.2
-    fontsize = min(11.0, 72 * width / cells / (0.75 * longest))  # a character is about 0.6 of its size wide
 
     def draw(fig: Figure, step: int = step) -> None:
         cell, window, dx, dw = states[step]
         fig.set_layout_engine("none")  # everything has its place already, and the engine draws twice
-        cell_inches = width / cells
+        cell_inches = fig.get_figwidth() / cells  # less than `width` in a narrow notebook
+        fig.set_figheight(cell_inches * rows_high)
+        fontsize = min(11.0, 72 * cell_inches / (0.75 * longest))  # a character is about 0.6 of its size wide
         # From cells, counted from the top left, to the figure. Without Axes a picture takes a third less time.
         to_figure = Affine2D().translate(0.4, 1.3).scale(cell_inches, -cell_inches).translate(0, fig.get_figheight())
         to_figure += fig.dpi_scale_trans
@@ -110,7 +112,7 @@ def backward_stepper(
         "w, dx and x with the window of that cell marked, and dw. "
         f"After step {step} of {dout.size}, dx and dw hold what the cells of dout so far have added."
     )
-    figsize = (width, width * (padded.shape[0] + 2.5) / cells)
+    figsize = (width, width * rows_high / cells)
     return explore(draw, title=title, alt=alt, figsize=figsize, step=(0, dout.size))
 
 

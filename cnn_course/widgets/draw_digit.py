@@ -132,7 +132,10 @@ def draw_digit(
 
 
 def _stage(name: str, values: np.ndarray) -> dict:
-    """The maps side by side, or the values in rows, as grey: black is 0, or mid grey where some are below 0."""
+    """The maps side by side, or the values in rows, as grey: black is 0, or mid grey where some are below 0.
+
+    tile: the columns of one map, after which one is left white; the browser puts maps into the next row at need.
+    """
     if values.ndim not in (1, 3) or not values.size or not np.isfinite(values).all():
         raise ValueError(f"{name} has shape {values.shape}, but finite values (C, H, W) or (D,) are needed")
     low, high = float(values.min()), float(values.max())
@@ -142,19 +145,19 @@ def _stage(name: str, values: np.ndarray) -> dict:
         rows = -(-len(values) // 60)
         flat = np.full(rows * -(-len(values) // rows), 255, np.uint8)
         flat[: len(values)] = grey
-        tiles, what = flat.reshape(rows, -1), f"{len(values)} values"
+        tiles, what, tile = flat.reshape(rows, -1), f"{len(values)} values", flat.size // rows
     else:
         count, height, width = values.shape
         tiles = np.full((height, count * (width + 1) - 1), 255, np.uint8)
         for i, tile in enumerate(grey):
             tiles[:, i * (width + 1) : i * (width + 1) + width] = tile
-        what = f"{f'{count} maps' if count > 1 else 'one map'} of {height} × {width}"
+        what, tile = f"{f'{count} maps' if count > 1 else 'one map'} of {height} × {width}", width
     zero = "mid grey is 0" if low < 0 else "black is 0"
     scale = max(1, min(9, WIDEST // tiles.shape[1]))
     span = f"{visualize.written(low, '.2f')} to {visualize.written(high, '.2f')}, {zero}"
     return {
         "name": name, "what": what, "range": span,
-        "rows": tiles.shape[0], "columns": tiles.shape[1], "scale": scale, "pixels": tiles.tobytes(),
+        "rows": tiles.shape[0], "columns": tiles.shape[1], "tile": tile, "scale": scale, "pixels": tiles.tobytes(),
     }  # fmt: skip
 
 

@@ -17,12 +17,17 @@ from cnn_course.arguments.floats import finite, is_number
 from cnn_course.arguments.objects import flag, function, sequence, text
 from cnn_course.arguments.shown import brief, shown
 
+LEAST_INCHES = 3.0  # of a picture that is drawn narrower than was asked for
 MOST_INCHES = 40  # 4,000 pixels: every picture is drawn and sent anew
+SHRUNK = 0.8  # to this part a picture is only shown smaller: its smallest words, of 10 points, are 11 pixels high then
 MOST_NUMBER = 2**53  # of a slider: the browser's whole numbers end there
 
 
 class Explore(StaticFirst):
-    """A figure and its controls. Setting `values` (what the browser does) redraws `png` or sets `error`."""
+    """A figure and its controls. Setting `values` (what the browser does) redraws `png` or sets `error`.
+
+    room: the width in pixels that the browser has for the picture where that is less than `least`, else 0.
+    """
 
     _esm = module(__file__)
     title = traitlets.Unicode().tag(sync=True)
@@ -31,35 +36,50 @@ class Explore(StaticFirst):
     values = traitlets.Dict().tag(sync=True)
     png = traitlets.Bytes().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
+    least = traitlets.Int().tag(sync=True)
+    room = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, draw: Callable, meanings: dict, figsize: tuple[float, float], **traits: Any) -> None:
         self._draw = draw
+        self._figsize, self._narrowest = figsize, LEAST_INCHES
         self._meanings = meanings
         # Not made through pyplot, so that the notebook never shows it a second time.
         with visualize.style():
             self._figure = Figure(figsize=figsize)
         self._static = self._redraw(traits["values"], small=True)
-        super().__init__(png=self._static, **traits)
-        self.observe(self._on_values, "values")
+        super().__init__(png=self._static, least=int(SHRUNK * figsize[0] * self._figure.dpi), **traits)
+        self.observe(self._on_change, ["values", "room"])
 
     def static_bundle(self) -> tuple[dict, dict]:
         return visualize.picture_bundle(self._static, self.alt)
 
-    def _redraw(self, values: Mapping, *, small: bool) -> bytes:
+    def _redraw(self, values: Mapping, *, small: bool, room: int = 0) -> bytes:
         arguments = {name: self._meanings[name](value) for name, value in values.items()}
+        most, height = self._figsize
+        width = most if room <= 0 else min(most, max(self._narrowest, room / SHRUNK / self._figure.dpi))
+        while True:
+            picture = self._drawn((width, height), arguments, small)
+            outside = 0 if width == most else self._figure.get_tightbbox().x1 - width
+            if outside <= 0.05:
+                return picture
+            # A long title, say: better in smaller letters than cut. The next picture is drawn as wide at once.
+            self._narrowest = width = min(most, width + outside)
+
+    def _drawn(self, inches: tuple[float, float], arguments: dict, small: bool) -> bytes:
         with visualize.style():
+            self._figure.set_size_inches(*inches)
             # A colour bar takes room from its Axes, so the Axes are made anew; the Figure is the same.
             self._figure.clear()
             wants_figure = next(iter(inspect.signature(self._draw).parameters)) in ("fig", "figure")
             self._draw(self._figure if wants_figure else self._figure.subplots(), **arguments)
             return visualize.png(self._figure, small=small)
 
-    def _on_values(self, change: dict) -> None:
+    def _on_change(self, change: dict) -> None:
         try:
-            unknown = set(change["new"]) ^ set(self._meanings)
+            unknown = set(self.values) ^ set(self._meanings)
             if unknown:
                 raise ValueError(f"the controls are {sorted(self._meanings)}; {sorted(unknown)} do not match")
-            picture, error = self._redraw(change["new"], small=False), ""
+            picture, error = self._redraw(self.values, small=False, room=self.room), ""
         except Exception as failure:  # The student's next move must still work, whatever draw does.
             picture, error = self.png, f"{type(failure).__name__}: {failure}"
         with self.hold_sync():

@@ -1,7 +1,8 @@
 // Nine numbers, a photograph, and what they make of it. Python reads the numbers, filters and sends the picture.
 
 function render({ model, el }) {
-  const root = makeRoot(el, "kernel-designer", "Kernel designer");
+  const hint = "Type a number or a fraction like 1/9; the up and down keys change it by 1, with Shift by 0.1.";
+  const root = makeRoot(el, "kernel-designer", "Kernel designer", model.get("alt"), hint);
   const ends = [];
 
   const cells = Array.from({ length: 9 }, (_, i) => {
@@ -47,8 +48,12 @@ function render({ model, el }) {
   }));
   keep("bad", () => cells.forEach((cell, i) => cell.setAttribute("aria-invalid", String(model.get("bad").includes(i)))));
 
-  const original = h("img", { alt: "the photograph before filtering", draggable: "false" });
-  const result = h("img", { alt: "the photograph after filtering", draggable: "false" });
+  const original = h("img", { draggable: "false" });
+  const result = h("img", { draggable: "false" });
+  keep("photograph", () => {
+    original.alt = `the photograph ${model.get("photograph")} before filtering`;
+    result.alt = `the photograph ${model.get("photograph")} after filtering`;
+  });
   const summary = h("p", { class: "cnn-summary", role: "status" });
   const error = h("p", { class: "cnn-error", role: "alert" });
   const shownAs = h("figcaption");
@@ -67,7 +72,7 @@ function render({ model, el }) {
         h("label", { class: "cnn-check" }, normalise, "divide by the sum")),
       h("figure", {}, shownAs, h("div", { class: "cnn-picture" }, result))),
     summary, error,
-    h("p", { class: "cnn-hint" }, "Type a number or a fraction like 1/9; the up and down keys change it by 1, with Shift by 0.1."),
+    hintLine(hint),
   );
   return () => ends.forEach((end) => end());
 }

@@ -3,28 +3,28 @@
 
 const BOX = 380; // pixels to a side of the matrix
 
-/** Red above zero, blue below, as in the figures of the course; white is zero. */
+/** Red above zero, blue below, as in the figures of the course, and never so dark that a number on it cannot be read;
+ *  white is zero. */
 function colour(value, limit) {
-  return faded(value > 0 ? COLOURS.POSITIVE : COLOURS.NEGATIVE, (0.75 * Math.abs(value)) / limit);
+  return faded(value > 0 ? COLOURS.POSITIVE : COLOURS.NEGATIVE, (0.6 * Math.abs(value)) / limit);
 }
 
 function render({ model, el }) {
   const { which, names, kernel, row, flat, borders, readable } = model.get("data");
   const side = which.zeros.length;
   const cell = Math.min(36, Math.floor(BOX / side));
-  const root = makeRoot(el, "kernel-matrix", "A kernel and its matrix");
+  const hint = "Change a tap with the up and down keys or by typing; point at an entry, or go to a tap, to see where it stands.";
+  const root = makeRoot(el, "kernel-matrix", "A kernel and its matrix", model.get("alt"), hint);
   let chosen = 0;
 
   const inputs = names.map((name, i) => {
     const input = h("input", {
       type: "number", step: "1", "data-control": `tap-${i}`, "aria-label": `tap ${name}`, value: model.get("cells")[i],
-      style: "background: var(--cnn-paper); color: inherit; border: 1px solid var(--cnn-line); border-radius: 4px",
     });
     input.addEventListener("input", () => {
       // While something is typed that is no number yet, the matrix keeps the last one.
       const bad = input.value === "" || !Number.isFinite(input.valueAsNumber);
       input.setAttribute("aria-invalid", String(bad));
-      input.style.borderColor = bad ? "var(--cnn-wrong)" : "var(--cnn-line)";
       if (bad) return;
       const cells = [...model.get("cells")];
       cells[i] = input.valueAsNumber;
@@ -41,7 +41,7 @@ function render({ model, el }) {
 
   const canvas = h("canvas", { role: "img" });
   const caption = h("p", { class: "cnn-summary", role: "status" });
-  const summary = h("p");
+  const summary = h("p", { "aria-live": "polite" });
   const error = h("p", { class: "cnn-error", role: "alert" });
 
   function draw() {
@@ -59,7 +59,7 @@ function render({ model, el }) {
       if (side > readable) return;
       const text = String(Number((tap < 0 ? 0 : cells[tap]).toFixed(2))).replace("-", "\u2212");
       context.font = `${tap === chosen ? "bold " : ""}${Math.min(14, (1.3 * cell) / Math.max(text.length, 2))}px system-ui, sans-serif`;
-      context.fillStyle = tap < 0 ? COLOURS.INK_MUTED : Math.abs(cells[tap]) > 0.7 * limit ? "white" : COLOURS.INK;
+      context.fillStyle = tap < 0 ? COLOURS.INK_PADDING : COLOURS.INK;
       context.fillText(text, x + cell / 2, y + cell / 2 + 1);
     }));
     context.strokeStyle = COLOURS.BLOCK_LINE;
@@ -77,7 +77,7 @@ function render({ model, el }) {
       context.strokeRect(c * cell + 1.5, r * cell + 1.5, cell - 3, cell - 3);
     }));
     inputs.forEach((input, i) => {
-      input.style.outline = i === chosen ? `3px solid ${COLOURS.WINDOW}` : "";
+      input.classList.toggle("cnn-chosen", i === chosen);
       if (document.activeElement !== input) input.value = cells[i];
     });
     border.value = model.get("border");
@@ -93,7 +93,8 @@ function render({ model, el }) {
   }
 
   canvas.addEventListener("pointermove", (event) => {
-    const [r, c] = [event.offsetY, event.offsetX].map((v) => Math.floor((v - 2) / cell));
+    const [x, y] = pointedAt(canvas, event);
+    const [r, c] = [y, x].map((share) => Math.floor((share * (cell * side + 4) - 2) / cell)); // 2: the grid's margin
     const tap = which[model.get("border")][r]?.[c] ?? -1;
     if (tap >= 0) choose(tap);
   });
@@ -107,7 +108,7 @@ function render({ model, el }) {
       h("div", {}, h("h4", {}, `Matrix: ${side} outputs \u00d7 ${side} inputs`),
         h("div", { class: "cnn-picture" }, canvas))),
     caption, summary, error,
-    h("p", { class: "cnn-hint" }, "Change a tap with the up and down keys or by typing; point at an entry to see which tap it is."),
+    hintLine(hint),
   );
   const ends = [bindText(model, summary, "summary"), bindText(model, error, "error")];
   for (const trait of ["cells", "border"]) model.on(`change:${trait}`, draw);

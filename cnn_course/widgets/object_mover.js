@@ -1,18 +1,17 @@
 // Drag the object. The canvas follows the hand at once; the picture and the bars that come back are what the models saw.
 
 function render({ model, el }) {
-  const root = makeRoot(el, "object-mover", "Object mover");
   const [rows, columns] = model.get("size");
   const limit = model.get("max_shift");
+  const hint = `Drag with the mouse, or go to the picture and use the arrow keys. At most ${limit} px each way.`;
+  const root = makeRoot(el, "object-mover", "Object mover", model.get("alt"), hint);
   const scale = Math.max(1, Math.floor(288 / Math.max(rows, columns)));
-  const canvas = h("canvas", {
-    width: columns * scale, height: rows * scale, tabindex: "0", role: "img", "data-control": "canvas",
-  });
+  const canvas = movedCanvas({ width: columns * scale, height: rows * scale, "data-control": "canvas" });
   const pen = canvas.getContext("2d");
   pen.imageSmoothingEnabled = false;
   const where = h("p", { class: "cnn-hint", role: "status" });
   const error = h("p", { class: "cnn-error", role: "alert" });
-  const list = h("div", { class: "cnn-bars", "aria-live": "off" });
+  const list = h("div", { class: "cnn-bars", "aria-live": "polite" });
   const trueClass = model.get("true_class");
   let shift = [...model.get("seen")];
   let unmoved = null;
@@ -21,7 +20,7 @@ function render({ model, el }) {
     const fill = h("div", { class: "cnn-fill" });
     const number = h("span", { class: "cnn-number" });
     const verdict = h("span", { class: "cnn-verdict" });
-    list.append(h("div", { class: "cnn-model" },
+    list.append(h("div", { class: "cnn-model", "aria-atomic": "true" },
       h("div", { class: "cnn-model-head" }, h("span", { class: "cnn-name" }, score.name), verdict),
       h("div", { class: "cnn-track" }, h("div", { class: "cnn-trough" }, fill), number)));
     return { fill, number, verdict };
@@ -82,24 +81,24 @@ function render({ model, el }) {
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
     canvas.focus({ preventScroll: true });
-    grip = { x: event.clientX, y: event.clientY, shift: [...shift] };
+    const [x, y] = pointedAt(canvas, event);
+    grip = { x, y, shift: [...shift] };
     canvas.classList.add("cnn-held");
     event.preventDefault();
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!grip) return;
-    const box = canvas.getBoundingClientRect();
-    move(grip.shift[0] + ((event.clientY - grip.y) / box.height) * rows, grip.shift[1] + ((event.clientX - grip.x) / box.width) * columns);
+    const [x, y] = pointedAt(canvas, event);
+    move(grip.shift[0] + (y - grip.y) * rows, grip.shift[1] + (x - grip.x) * columns);
   });
   const release = () => { grip = null; canvas.classList.remove("cnn-held"); };
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
+  onArrows(canvas, (down, right) => move(shift[0] + down, shift[1] + right));
   canvas.addEventListener("keydown", (event) => {
-    const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (event.key === "Home") move(0, 0);
-    else if (by) move(shift[0] + by[0], shift[1] + by[1]);
-    else return;
+    if (event.key !== "Home") return;
     event.preventDefault();
+    move(0, 0);
   });
 
   model.on("change:scores", drawScores);
@@ -114,7 +113,7 @@ function render({ model, el }) {
         h("button", { type: "button", onclick: () => move(0, 0) }, "Back to where it was")),
       h("div", { class: "cnn-panel cnn-wide" }, h("h4", {}, what), list)),
     error,
-    h("p", { class: "cnn-hint" }, `Drag with the mouse, or click the picture and use the arrow keys. At most ${limit} px each way.`),
+    hintLine(hint),
   );
   describe();
   drawScores();

@@ -7,13 +7,13 @@ function control(spec, value, onChange) {
   const id = uniqueId();
   const label = h("label", { for: id }, spec.name);
   if (spec.options) {
-    const select = h("select", { id, "data-control": spec.name, style: "min-width: 90px" },
+    const select = h("select", { id, "data-control": spec.name },
       ...spec.options.map((option, i) => h("option", { value: i }, String(option))));
     select.addEventListener("change", () => onChange(spec.options[select.selectedIndex]));
     select.selectedIndex = spec.options.indexOf(value);
     return { nodes: [label, select], set: (v) => { select.selectedIndex = spec.options.indexOf(v); } };
   }
-  const shown = h("output", { for: id, style: "min-width: 1.6em" });
+  const shown = h("output", { for: id, "aria-live": "off" });
   const slider = h("input", { type: "range", id, "data-control": spec.name, min: spec.low, max: spec.high, step: 1 });
   const set = (v) => { slider.value = v; shown.textContent = String(v); };
   slider.addEventListener("input", () => { shown.textContent = slider.value; onChange(Number(slider.value)); });
@@ -29,10 +29,9 @@ function drawGrid(canvas, side, cell, paint) {
 }
 
 function render({ model, el }) {
-  const root = makeRoot(el, "shape-playground", "Shape playground");
-  const grid = h("div", {
-    class: "cnn-controls", style: "grid-template-columns: repeat(2, max-content minmax(0, 1fr)); max-width: 640px",
-  });
+  const hint = "Move over the output, or use the arrow keys there: the window of that cell is marked. A crossed pixel is never used.";
+  const root = makeRoot(el, "shape-playground", "Shape playground", model.get("alt"), hint);
+  const grid = h("div", { class: "cnn-controls cnn-pairs" });
   const controls = {};
   for (const spec of model.get("controls")) {
     controls[spec.name] = control(spec, model.get("values")[spec.name], (value) => {
@@ -43,7 +42,7 @@ function render({ model, el }) {
   const error = h("p", { class: "cnn-error", role: "alert" });
   const names = [h("h4"), h("h4")];
   const input = h("canvas", { role: "img" });
-  const output = h("canvas", { tabindex: "0", role: "application", "data-control": "window", style: "cursor: pointer" });
+  const output = movedCanvas({ "data-control": "window", style: "cursor: pointer" });
   const panels = h("div", { class: "cnn-panels" }, ...[input, output].map((canvas, i) => (
     h("div", {}, names[i], h("div", { class: "cnn-picture" }, canvas)))));
   const lines = h("div", {
@@ -110,22 +109,19 @@ function render({ model, el }) {
   }
 
   output.addEventListener("pointermove", (event) => {
-    go(...[event.offsetY, event.offsetX].map((v) => Math.floor((v - 1) / cell)));
+    const [x, y] = pointedAt(output, event);
+    const side = cell * model.get("result").layer.out + 2; // with the margin of `drawGrid`
+    go(...[y, x].map((share) => Math.floor((share * side - 1) / cell)));
   });
-  output.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    go(at[0] + by[0], at[1] + by[1]);
-  });
+  onArrows(output, (down, right) => go(at[0] + down, at[1] + right));
 
-  const fade = () => { panels.style.opacity = lines.style.opacity = model.get("error") ? "0.35" : ""; };
+  // What is shown is the last layer that could be: its pictures fade, its words must still be readable.
+  const fade = () => root.classList.toggle("cnn-stale", Boolean(model.get("error")));
   // While a student holds a slider, an answer to an older position must not pull it back.
   const showValues = () => Object.entries(model.get("values")).forEach(([name, value]) => {
     if (document.activeElement !== controls[name].slider) controls[name].set(value);
   });
-  root.append(grid, error, panels, lines, h("p", { class: "cnn-hint" },
-    "Move over the output, or use the arrow keys there: the window of that cell is marked. A crossed pixel is never used."));
+  root.append(grid, error, panels, lines, hintLine(hint));
   model.on("change:result", draw);
   model.on("change:error", fade);
   model.on("change:values", showValues);

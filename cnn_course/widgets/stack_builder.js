@@ -1,16 +1,18 @@
 // Layers are added and removed; Python answers with one row of numbers per layer, and the canvas draws the chosen one.
 
 function render({ model, el }) {
-  const root = makeRoot(el, "stack-builder", "Stack builder");
+  const hint = "Orange: what the unit sees. Blue, dashed: its neighbour on the right, one jump further. Click the photograph or use the arrow keys to choose a unit; click a layer to look at it.";
+  const root = makeRoot(el, "stack-builder", "Stack builder", model.get("alt"), hint);
   const size = model.get("size");
   const margin = Math.round(size / 5); // of the world around the photograph, where padding is
   const scale = 380 / (size + 2 * margin);
-  const canvas = h("canvas", { width: 380, height: 380, tabindex: "0", role: "img", "data-control": "unit" });
+  const canvas = movedCanvas({ width: 380, height: 380, "data-control": "unit" });
   const pen = canvas.getContext("2d");
   const where = h("p", { class: "cnn-hint", role: "status" });
   const summary = h("p", { class: "cnn-summary", role: "status" });
   const error = h("p", { class: "cnn-error", role: "alert" });
-  const head = ["layer", "units", "jump", "field", "parameters", ""].map((name) => h("th", {}, name));
+  const head = ["layer", "units", "jump", "field", "parameters"].map((name) => h("th", {}, name));
+  head.push(h("td", {})); // over the buttons that remove a layer
   const body = h("tbody");
   const list = h("div", { class: "cnn-panel" }, h("table", { class: "cnn-layers" }, h("thead", {}, h("tr", {}, ...head)), body));
   let photo = null;
@@ -97,17 +99,11 @@ function render({ model, el }) {
   padded.addEventListener("change", () => send(model, { padded: padded.checked }));
 
   canvas.addEventListener("click", (event) => {
-    const box = canvas.getBoundingClientRect();
     const { jump, centre } = row();
-    const unitAt = (part) => Math.round((part * canvas.width / scale - margin - 0.5 - centre) / jump);
-    choose([unitAt((event.clientY - box.top) / box.height), unitAt((event.clientX - box.left) / box.width)]);
+    const [x, y] = pointedAt(canvas, event);
+    choose([y, x].map((share) => Math.round((share * canvas.width / scale - margin - 0.5 - centre) / jump)));
   });
-  canvas.addEventListener("keydown", (event) => {
-    const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    choose([unit[0] + by[0], unit[1] + by[1]]);
-  });
+  onArrows(canvas, (down, right) => choose([unit[0] + down, unit[1] + right]));
 
   root.append(
     h("div", { class: "cnn-row" }, block, add, remove, preset, h("label", { class: "cnn-check" }, padded, "pad the convolutions")),
@@ -115,7 +111,7 @@ function render({ model, el }) {
       h("div", { class: "cnn-panel" }, canvas),
       list),
     summary, where, error,
-    h("p", { class: "cnn-hint" }, "Orange: what the unit sees. Blue, dashed: its neighbour on the right, one jump further. Click the photograph or use the arrow keys to choose a unit; click a layer to look at it."),
+    hintLine(hint),
   );
   const ends = [
     bindText(model, summary, "summary"), bindText(model, error, "error"), follow(model, "rows", fill),

@@ -26,13 +26,15 @@ function render({ model, el }) {
   let step = 0;
   let timer = null;
 
-  const root = makeRoot(el, "stepping-window", model.get("title") || "Step the window over the input");
+  const hint = "Arrow keys step; click an output cell to jump there.";
+  const root = makeRoot(el, "stepping-window", model.get("title") || "Step the window over the input", model.get("alt"), hint);
   const input = makeGrid(padded.length, padded[0].length, "cnn-input", "input");
   const kernel = makeGrid(kh, kw, "cnn-kernel", "kernel");
   const product = makeGrid(kh, kw, "cnn-product", "products of window and kernel");
   const output = makeGrid(rows, columns, "cnn-output", "output");
   const longest = Math.max(...[padded, ...kernels, ...outputs].flat(2).map((v) => show(v).length));
-  root.style.setProperty("--cell", `${Math.max(2.1, 0.62 * longest + 0.7)}em`);
+  root.style.setProperty("--em", Math.max(2.1, 0.62 * longest + 0.7));
+  root.style.setProperty("--most", Math.max(padded[0].length, columns, kw));
   // Three panels side by side while they fit into a notebook, else the output below the kernel.
   const wide = (padded[0].length + columns + kw) * (longest > 4 ? 1.35 : 1) > 20;
   root.style.fontSize = wide ? "12px" : "";
@@ -141,7 +143,7 @@ function render({ model, el }) {
         ? [h("div", {}, h("div", { class: "cnn-panels" }, kernelPanel, productPanel), outputPanel)]
         : [h("div", {}, kernelPanel, productPanel), outputPanel])),
     sum,
-    h("p", { class: "cnn-hint" }, "Arrow keys step; click an output cell to jump there."),
+    hintLine(hint),
   );
   go(0);
   return stop;

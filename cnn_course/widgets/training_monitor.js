@@ -20,11 +20,12 @@ function ticks(low, high) {
 
 function render({ model, el }) {
   const title = model.get("title");
-  const root = makeRoot(el, "training-monitor", title || "Training monitor");
+  const hint = "Point at an epoch, or use the left and right keys, to read its values.";
+  const root = makeRoot(el, "training-monitor", title || "Training monitor", model.get("alt"), hint);
   const log = h("input", { type: "checkbox", "data-control": "log" });
   const status = h("p", { class: "cnn-summary", role: "status" });
   const panels = PANELS.map((panel) => {
-    const canvas = h("canvas", { role: "img", tabindex: "0", "data-control": panel.what });
+    const canvas = movedCanvas({ "data-control": panel.what });
     const said = h("p", { class: "cnn-summary cnn-hint" });
     return { ...panel, canvas, said, context: null };
   });
@@ -85,7 +86,9 @@ function render({ model, el }) {
       ? `epoch ${row.epoch}: training ${digits(row[panel.parts[0]])}, validation ${digits(row[panel.parts[1]])}`
       : panel.label;
     canvas.setAttribute("aria-label", `${panel.what} against the epoch; ${panel.said.textContent}`);
-    panel.epochAt = (offset) => Math.round(1 + ((offset - LEFT) / (WIDE - LEFT - RIGHT)) * (last - 1));
+    // What a student asks for is read out; what the training does is in the status line.
+    panel.said.setAttribute("aria-live", chosen === null ? "off" : "polite");
+    panel.epochAt = (share) => Math.round(1 + ((share * WIDE - LEFT) / (WIDE - LEFT - RIGHT)) * (last - 1));
   }
 
   function draw() {
@@ -109,27 +112,22 @@ function render({ model, el }) {
   }
 
   for (const panel of panels) {
-    panel.canvas.addEventListener("pointermove", (event) => choose(panel.epochAt(event.offsetX) - 1));
+    panel.canvas.addEventListener("pointermove", (event) => choose(panel.epochAt(pointedAt(panel.canvas, event)[0]) - 1));
     panel.canvas.addEventListener("pointerleave", () => { chosen = null; draw(); });
-    panel.canvas.addEventListener("keydown", (event) => {
-      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!by) return;
-      event.preventDefault();
-      choose((chosen ?? model.get("rows").length - 1) + by);
-    });
+    onArrows(panel.canvas, (_, right) => choose((chosen ?? model.get("rows").length - 1) + right));
   }
   log.addEventListener("change", draw);
 
   if (title) root.append(h("p", { class: "cnn-title" }, title));
   root.append(
     h("div", { class: "cnn-row" },
-      h("span", { style: "color: var(--cnn-accent); font-weight: 600" }, "\u2014 training"),
-      h("span", { style: "color: var(--cnn-second); font-weight: 600" }, "- - validation"),
+      ...["training", "validation"].map((part, i) => h("span", { class: "cnn-field" },
+        h("span", { class: "cnn-line", style: `border-top: 3px ${i ? "dashed" : "solid"} ${CURVES[i]}` }), part)),
       h("label", { class: "cnn-check" }, log, "loss on a logarithmic scale")),
     h("div", { class: "cnn-panels" }, ...panels.map((panel) =>
       h("div", {}, h("h4", {}, panel.label), h("div", { class: "cnn-picture" }, panel.canvas), panel.said))),
     status,
-    h("p", { class: "cnn-hint" }, "Point at an epoch, or use the left and right keys, to read its values."),
+    hintLine(hint),
   );
   const changes = ["rows", "over"];
   for (const trait of changes) model.on(`change:${trait}`, draw);

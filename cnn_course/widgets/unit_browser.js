@@ -1,10 +1,11 @@
 // Click a unit: the image made for it, the images that excite it most, and what it sees of them. Python made every
 // picture beforehand; the browser only cuts them out.
 
-const TILE = 44, GAP = 4, BIG = 84;
+const TILE = 44, GAP = 4, BIG = 128; // four pixels for one of an image of 32
 
 function render({ model, el }) {
-  const root = makeRoot(el, "unit-browser", "Units and what excites them");
+  const hint = "Click a unit, or use the arrow keys.";
+  const root = makeRoot(el, "unit-browser", "Units and what excites them", model.get("alt"), hint);
   const [height, width] = model.get("size");
   const layers = model.get("layers"), PER_ROW = model.get("per_row");
   let [layer, unit] = model.get("chosen");
@@ -12,8 +13,9 @@ function render({ model, el }) {
 
   const select = h("select", { "data-control": "layer", "aria-label": "layer" },
     ...layers.map((one, i) => h("option", { value: i }, one.name)));
-  const grid = h("canvas", { tabindex: "0", role: "img", "data-control": "units" });
-  const detail = h("canvas", { role: "img", "data-control": "detail" });
+  const grid = movedCanvas({ "data-control": "units" });
+  const best = h("canvas", { role: "img" });
+  const images = h("div", { class: "cnn-tiles" });
   const status = h("p", { class: "cnn-summary", role: "status" });
 
   /** A context of this size, sharp on any screen, with hard pixels. */
@@ -49,32 +51,30 @@ function render({ model, el }) {
     units.forEach((_, n) => tile(pen, sprites[layer], n, (n % PER_ROW) * step + 2, Math.floor(n / PER_ROW) * step + 2, TILE, TILE));
     frame(pen, (unit % PER_ROW) * step + 2, Math.floor(unit / PER_ROW) * step + 2, TILE, TILE);
 
-    const wide = BIG + 8;
-    const side = prepare(detail, Math.max(3, top.length) * wide, 3 * wide + 60);
-    side.font = "13px system-ui, sans-serif";
-    side.fillStyle = getComputedStyle(root).color;
-    const say = (text, y) => side.fillText(text, 0, y);
-    say("made to excite it", 13);
-    tile(side, sprites[layer], unit, 0, 20, BIG, BIG);
-    say("the images that excite it most, and what it sees of them", wide + 33);
-    top.forEach(({ image, box }, n) => {
-      const x = n * wide, y = wide + 40;
-      tile(side, pool, image, x, y, BIG, BIG);
+    const made = prepare(best, BIG, BIG);
+    tile(made, sprites[layer], unit, 0, 0, BIG, BIG);
+    // An image and, below it, what the unit sees of it.
+    images.replaceChildren(...top.map(({ image, box, value }, n) => {
+      const canvas = h("canvas", { role: "img", "aria-label":
+        `Image ${n + 1} of ${top.length}, answer ${written(value, 1)}, with a frame around what the unit sees, and that part enlarged.` });
+      const side = prepare(canvas, BIG, 2 * BIG + GAP);
+      tile(side, pool, image, 0, 0, BIG, BIG);
       side.save();
       side.beginPath();
-      side.rect(x, y, BIG, BIG);
+      side.rect(0, 0, BIG, BIG);
       side.clip();
-      frame(side, x + (box[1] / width) * BIG, y + (box[0] / height) * BIG, (box[3] / width) * BIG, (box[2] / height) * BIG);
+      frame(side, (box[1] / width) * BIG, (box[0] / height) * BIG, (box[3] / width) * BIG, (box[2] / height) * BIG);
       side.restore();
       side.fillStyle = COLOURS.LINE_ON_ANY;
-      side.fillRect(x, y + wide, BIG, BIG);
-      tile(side, pool, image, x, y + wide, BIG, BIG, box);
-    });
+      side.fillRect(0, BIG + GAP, BIG, BIG);
+      tile(side, pool, image, 0, BIG + GAP, BIG, BIG, box);
+      return canvas;
+    }));
     const values = top.map((entry) => written(entry.value, 1)).join(", ");
     const dead = top[0].value === 0 ? " No image excites it." : "";
     status.textContent = `Unit ${unit} of ${units.length} in ${name}. Its strongest answers: ${values}.${dead}`;
     grid.setAttribute("aria-label", `${status.textContent} Arrow keys choose another unit.`);
-    detail.setAttribute("aria-label", `The image made for unit ${unit} and the ${top.length} images that excite it most.`);
+    best.setAttribute("aria-label", `The image made to excite unit ${unit}.`);
     root.dataset.unit = `${name},${unit}`;
     countPicture(root);
   }
@@ -90,23 +90,16 @@ function render({ model, el }) {
   select.value = layer;
   select.addEventListener("change", () => choose(Number(select.value), 0));
   grid.addEventListener("click", (event) => {
-    const box = grid.getBoundingClientRect(), scale = (PER_ROW * (TILE + GAP)) / box.width;
-    const [column, row] = [event.clientX - box.left, event.clientY - box.top].map((v) => Math.floor((v * scale) / (TILE + GAP)));
-    choose(layer, row * PER_ROW + Math.min(column, PER_ROW - 1));
+    const [x, y] = pointedAt(grid, event), rows = Math.ceil(layers[layer].units.length / PER_ROW);
+    choose(layer, Math.floor(y * rows) * PER_ROW + Math.min(Math.floor(x * PER_ROW), PER_ROW - 1));
   });
-  const MOVES = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: PER_ROW, ArrowUp: -PER_ROW };
-  grid.addEventListener("keydown", (event) => {
-    if (!(event.key in MOVES)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    choose(layer, unit + MOVES[event.key]);
-  });
+  onArrows(grid, (down, right) => choose(layer, unit + PER_ROW * down + right));
 
   root.append(
     h("div", { class: "cnn-row" }, h("label", {}, "Layer ", select)),
-    h("div", { class: "cnn-panels" }, h("div", {}, grid), h("div", {}, detail)),
-    status,
-    h("p", { class: "cnn-hint" }, "Click a unit, or use the arrow keys."),
+    h("div", { class: "cnn-panels" }, h("div", {}, grid), h("div", {}, h("h4", {}, "Made to excite it"), best)),
+    h("h4", { style: "margin-top: 10px" }, "The images that excite it most, and what it sees of them"),
+    images, status, hintLine(hint),
   );
   Promise.all([decoded(model.get("pool")), ...model.get("sprites").map(decoded)]).then(([first, ...rest]) => {
     [pool, sprites] = [first, rest];
