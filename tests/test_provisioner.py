@@ -214,3 +214,15 @@ def test_without_bubblewrap_no_kernel_starts(manager, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SandboxError, match="bubblewrap is missing"):
         manager.start_kernel()
+
+
+def test_packages_that_lie_elsewhere_are_there(monkeypatch, tmp_path):
+    """A user's own, or a cluster's: Python knows them by sys.path alone. Nothing else of the path is shown."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "of_the_cluster.py").write_text("there = True")
+    (tmp_path / "secret.py").write_text("")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder), str(tmp_path), ""])
+    program = f"import of_the_cluster, os\nprint(of_the_cluster.there, os.listdir({str(tmp_path)!r}))"
+    done = subprocess.run(bubblewrap.command([sys.executable, "-c", program]), capture_output=True, text=True)
+    assert done.stdout == "True ['site-packages']\n", done.stderr
