@@ -48,7 +48,10 @@ def wheel(folder: Path) -> Path:
     for old in place.glob("*.whl"):
         old.unlink()
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", place], cwd=ROOT, check=True, stdout=-3
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", place],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     return place
 

@@ -221,8 +221,9 @@ def test_packages_that_lie_elsewhere_are_there(monkeypatch, tmp_path):
     folder = tmp_path / "site-packages"
     folder.mkdir()
     (folder / "of_the_cluster.py").write_text("there = True")
+    (folder / "nbformat.py").write_text("raise ImportError('Python has another one, which comes first')")
     (tmp_path / "secret.py").write_text("")
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder), str(tmp_path), ""])
-    program = f"import of_the_cluster, os\nprint(of_the_cluster.there, os.listdir({str(tmp_path)!r}))"
+    program = f"import nbformat, of_the_cluster, os\nprint(of_the_cluster.there, os.listdir({str(tmp_path)!r}))"
     done = subprocess.run(bubblewrap.command([sys.executable, "-c", program]), capture_output=True, text=True)
     assert done.stdout == "True ['site-packages']\n", done.stderr

@@ -160,7 +160,6 @@ def test_save_is_tidy_and_the_second_save_changes_nothing(clone, capsys):
     assert all("execution" not in cell.metadata for cell in saved.cells)
 
 
-@pytest.mark.slow
 def test_save_is_refused_where_the_course_is_installed(clone, capsys):
     (clone / "cnn_course").rmdir()
     before = (clone / "lectures" / "01_good.ipynb").read_bytes()
@@ -169,6 +168,7 @@ def test_save_is_refused_where_the_course_is_installed(clone, capsys):
     assert (clone / "lectures" / "01_good.ipynb").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_save_leaves_a_failing_lecture_alone(clone, capsys):
     path = clone / "lectures" / "02_bad.ipynb"
     before = path.read_bytes()

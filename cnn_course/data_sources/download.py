@@ -33,7 +33,6 @@ else:
 CHUNK = 1 << 18
 TIMEOUT = 30  # seconds without a byte
 RETRIES = 5  # times that a server may cut the connection without having sent anything new
-DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # no space, or the user's share is used up
 PAUSE = 1.0  # seconds before the first retry, doubled each time
 
 
@@ -99,7 +98,7 @@ def writable(path: Path, size: int) -> Iterator[None]:
         yield
     except OSError as error:
         where = path.parent
-        if error.errno in DISK_FULL:
+        if error.errno in system_errors.DISK_FULL:
             raise DatasetError(
                 f"The disk is full: {path.name} needs {megabytes(size)} in {where}. Make room, or set CNN_COURSE_DATA "
                 f"to a folder on another disk, and run the same command again."

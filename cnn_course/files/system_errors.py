@@ -6,6 +6,7 @@ import os
 _DENIED = "permission denied: ls -l shows who may read and write it"
 if os.name == "nt":  # Windows gives no file away that a program has open
     _DENIED = "permission denied: close the programs that have it open; its properties show who may read and write it"
+DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # no space, or the user's share is used up
 _AGAIN = "make room and run the same command again"
 _MEANINGS = {
     errno.ENOSPC: f"the disk is full: {_AGAIN}",

@@ -4,7 +4,6 @@ What was laid out is noted in the folder, by hash, so that a later version can t
 nothing that was changed is touched, and what is new comes beside it.
 """
 
-import errno
 import hashlib
 import itertools
 import json
@@ -23,7 +22,6 @@ from cnn_course.files.course_files import NOTE, all_lectures, copies_folder
 from cnn_course.files.whole_files import check_writable, read_file, write_whole
 
 PARTS = ("lectures", "labs")
-FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 _BESIDE = re.compile(r" \([^()]*\)\.ipynb$")
 
 
@@ -75,18 +73,17 @@ def lay_out(course: Path, folder: Path) -> LaidOut:
             fresh[name] = _without_outputs(course / name)
         except ValueError as error:  # one notebook that is damaged leaves the others
             done.broken[name] = str(error)
-    hashes = {name: _hash(data) for name, data in fresh.items()}
     try:
         # Noted first: a set-up that is broken off is not taken for somebody else's folder, nor its files for changed.
         known = before or {}
-        missing = {name for name in fresh if _hash_of(folder / name) is None}
-        _note(folder, known | {name: hashes[name] for name in missing})
-        now = {name: value for name, value in known.items() if _hash_of(folder / name) is not None}
+        coming = {name: _hash(data) for name, data in fresh.items() if not os.path.lexists(folder / name)}
+        _note(folder, known | coming)
+        now = {name: value for name, value in known.items() if os.path.lexists(folder / name)}
         for name, data in fresh.items():
             try:
                 now |= _bring(folder, name, data, known, done)
             except OSError as error:
-                if error.errno in FULL:
+                if error.errno in system_errors.DISK_FULL:
                     raise
                 done.broken[name] = system_errors.said(error)  # one odd place leaves the others
         done.gone = [name for name in now if name not in names and not _BESIDE.search(name)]

@@ -78,18 +78,19 @@ def run(notebook, changed: str | None = None, *, seed: int = 0) -> dict[str, str
     names = {"__name__": "__main__"}
     # Each notebook has a process of its own: its style, and what its checks remember.
     with run_state.fresh(seed), matplotlib.rc_context():
-        return _run(notebook, names, changed)
+        return _run(notebook, names, changed and changed.partition("-")[0])
 
 
-def _run(notebook, names: dict, changed: str | None) -> dict[str, str]:
+def _run(notebook, names: dict, question: str | None) -> dict[str, str]:
     results = {}
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
-        if changed and cell.metadata.get("nbgrader", {}).get("grade") and _question(cell) != changed.partition("-")[0]:
+        graded = cell.metadata.get("nbgrader", {}).get("grade")
+        if question and graded and grade_id(cell).partition("-")[0] != question:
             results[grade_id(cell)] = ""
             continue
-        if changed and cell.id.endswith("-try"):  # no test needs what a student tries
+        if question and cell.id.endswith("-try"):  # no test needs what a student tries
             continue
         message = ""
         try:
@@ -102,12 +103,8 @@ def _run(notebook, names: dict, changed: str | None) -> dict[str, str]:
             message = noise.getvalue()
         except (Exception, SystemExit) as error:
             message = f"{type(error).__name__}: {error}"
-        if cell.metadata.get("nbgrader", {}).get("grade"):
+        if graded:
             results[grade_id(cell)] = message
         elif message and not cell.metadata.get("nbgrader", {}).get("solution") and grade_id(cell):
             raise AssertionError(f"cell {grade_id(cell)}: {message}")
     return results
-
-
-def _question(cell) -> str:
-    return grade_id(cell).partition("-")[0]

@@ -71,13 +71,15 @@ def check() -> None:
 def readable() -> list[Path]:
     """Python, its packages and the course's: what a sandbox shows beside the system."""
     found = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent, _PACKAGE}
-    return sorted(path for path in found | set(_packages()) if not path.is_relative_to("/usr"))
+    found |= {place for place in _packages() if not place.is_relative_to(sys.prefix)}
+    return sorted(path for path in found if not path.is_relative_to("/usr"))
 
 
 def _packages() -> list[Path]:
-    """Folders of packages beside Python's own: a user's, or those that a cluster or a .pth file adds."""
+    """The folders of packages in Python's order, where some lie outside its own (a user's, a cluster's); else none."""
     named = [Path(place) for place in sys.path if Path(place).name in ("site-packages", "dist-packages")]
-    return [place for place in named if place.is_dir() and not place.is_relative_to(sys.prefix)]
+    found = [place for place in named if place.is_dir()]
+    return found if any(not place.is_relative_to(sys.prefix) for place in found) else []
 
 
 def command(
