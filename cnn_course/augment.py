@@ -1,7 +1,8 @@
 """Augmentation in batches: each image of the batch gets its own random crop, flip, rotation and cut-out.
 
 A batch stays where it is, on the CPU or on a GPU, and keeps its dtype: uint8 or float. The random numbers are drawn on
-the CPU from the generator that is passed in, so a seed gives the same pictures on every device.
+the CPU from the generator that is passed in, so a seed gives the same pictures on every device. To draw them (`draw`)
+and to use them (`apply`) are two things: `fit` draws for a whole epoch, and a GPU is sent all of it at once.
 """
 
 import math
@@ -43,17 +44,41 @@ class Augment:
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """images: (N, C, H, W) uint8 or float -> the same shape, dtype and device. The batch itself is not changed."""
-        _check(images, generator)
+        n, *_ = _check(images, generator)
+        drawn = self.draw(n, images, generator)
+        return self.apply(images, {name: numbers.to(images.device) for name, numbers in drawn.items()})
+
+    def draw(self, n: int, images: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """The numbers for a batch of n pictures, on the CPU, by what they are for: (n, ...) each.
+
+        images: (N, C, H, W), pictures of the same size; their number does not matter.
+        Raises TypeError or ValueError as a call does.
+        """
+        n = integer("n", n, least=0)
+        _, _, height, width = _check(images, generator)
         _pixels("crop", self.crop, images, spare=1)
         _pixels("cutout", self.cutout, images)
+        drawn = {}
         if self.flip:
-            images = random_flip(images, generator)
+            drawn["flip"] = _draw_flip(n, generator)
         if self.rotate:
-            images = random_rotation(images, self.rotate, generator)
+            drawn["rotate"] = _draw_rotation(n, self.rotate, height, width, generator)
         if self.crop:
-            images = random_crop(images, self.crop, generator)
+            drawn["crop"] = _draw_crop(n, self.crop, generator)
         if self.cutout:
-            images = cutout(images, self.cutout, generator)
+            drawn["cutout"] = _draw_cutout(n, self.cutout, height, width, generator)
+        return drawn
+
+    def apply(self, images: torch.Tensor, drawn: dict[str, torch.Tensor]) -> torch.Tensor:
+        """images: (n, C, H, W) -> the same, changed as `drawn` says: numbers from `draw`, on the pictures' device."""
+        if self.flip:
+            images = _flipped(images, drawn["flip"])
+        if self.rotate:
+            images = _rotated(images, drawn["rotate"])
+        if self.crop:
+            images = _cropped(images, self.crop, drawn["crop"])
+        if self.cutout:
+            images = _cut_out(images, self.cutout, drawn["cutout"])
         return images
 
 
@@ -62,20 +87,15 @@ def random_crop(images: torch.Tensor, padding: int, generator: torch.Generator) 
 
     Raises ValueError for a padding by which a picture could leave its frame.
     """
-    n, _, height, width = _check(images, generator)
+    n, *_ = _check(images, generator)
     padding = _pixels("padding", padding, images, spare=1)
-    rows, columns = torch.randint(0, 2 * padding + 1, (2, n), generator=generator).to(images.device)
-    padded = F.pad(images, (padding,) * 4)
-    # Every window of every image as a view (N, C, 2 padding + 1, 2 padding + 1, H, W); one of each is copied.
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
-    return windows[torch.arange(n, device=images.device), :, rows, columns]
+    return _cropped(images, padding, _draw_crop(n, padding, generator).to(images.device))
 
 
 def random_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Mirror each image left to right with probability 1/2. (N, C, H, W) -> the same."""
     n, *_ = _check(images, generator)
-    chosen = (torch.rand(n, generator=generator) < 0.5).to(images.device)
-    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+    return _flipped(images, _draw_flip(n, generator).to(images.device))
 
 
 def random_rotation(images: torch.Tensor, degrees: float, generator: torch.Generator) -> torch.Tensor:
@@ -85,16 +105,7 @@ def random_rotation(images: torch.Tensor, degrees: float, generator: torch.Gener
     """
     n, _, height, width = _check(images, generator)
     degrees = finite("degrees", degrees, least=0, most=HALF_TURN)
-    if n == 0:  # affine_grid refuses an empty batch
-        return images
-    angles = (torch.rand(n, generator=generator) * 2 - 1) * math.radians(degrees)
-    cos, sin, zero = angles.cos(), angles.sin(), torch.zeros(n)
-    # affine_grid counts from -1 to 1 along both axes: the ratio of the sides keeps right angles right.
-    matrix = torch.stack([cos, -sin * height / width, zero, sin * width / height, cos, zero], dim=1).reshape(n, 2, 3)
-    x = images if images.is_floating_point() else images.float()
-    grid = F.affine_grid(matrix.to(x.device, x.dtype), list(x.shape), align_corners=False)
-    turned = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return turned if images.is_floating_point() else turned.round().to(images.dtype)
+    return _rotated(images, _draw_rotation(n, degrees, height, width, generator).to(images.device))
 
 
 def cutout(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
@@ -105,11 +116,62 @@ def cutout(images: torch.Tensor, size: int, generator: torch.Generator) -> torch
     """
     n, _, height, width = _check(images, generator)
     size = _pixels("size", size, images)
+    return _cut_out(images, size, _draw_cutout(n, size, height, width, generator).to(images.device))
+
+
+# --- the numbers, on the CPU, and what is done with them, where the pictures are
+
+
+def _draw_crop(n: int, padding: int, generator: torch.Generator) -> torch.Tensor:
+    """(n, 2) int64: the first row and column of each window."""
+    return torch.randint(0, 2 * padding + 1, (2, n), generator=generator).T
+
+
+def _cropped(images: torch.Tensor, padding: int, first: torch.Tensor) -> torch.Tensor:
+    height, width = images.shape[2:]
+    padded = F.pad(images, (padding,) * 4)
+    # Every window of every image as a view (N, C, 2 padding + 1, 2 padding + 1, H, W); one of each is copied.
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(len(images), device=images.device), :, first[:, 0], first[:, 1]]
+
+
+def _draw_flip(n: int, generator: torch.Generator) -> torch.Tensor:
+    """(n,) bool: which ones."""
+    return torch.rand(n, generator=generator) < 0.5
+
+
+def _flipped(images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+
+
+def _draw_rotation(n: int, degrees: float, height: int, width: int, generator: torch.Generator) -> torch.Tensor:
+    """(n, 2, 3) float32: where each pixel of the turned picture comes from, as `affine_grid` takes it."""
+    angles = (torch.rand(n, generator=generator) * 2 - 1) * math.radians(degrees)
+    cos, sin, zero = angles.cos(), angles.sin(), torch.zeros(n)
+    # affine_grid counts from -1 to 1 along both axes: the ratio of the sides keeps right angles right.
+    return torch.stack([cos, -sin * height / width, zero, sin * width / height, cos, zero], dim=1).reshape(n, 2, 3)
+
+
+def _rotated(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    if len(images) == 0:  # affine_grid refuses an empty batch
+        return images
+    x = images if images.is_floating_point() else images.float()
+    grid = F.affine_grid(matrix.to(x.dtype), list(x.shape), align_corners=False)
+    turned = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return turned if images.is_floating_point() else turned.round().to(images.dtype)
+
+
+def _draw_cutout(n: int, size: int, height: int, width: int, generator: torch.Generator) -> torch.Tensor:
+    """(n, 2) int64: the first row and column of each square; those near a border begin outside."""
+    firsts = [torch.randint(0, length, (n,), generator=generator) - size // 2 for length in (height, width)]
+    return torch.stack(firsts, dim=1)
+
+
+def _cut_out(images: torch.Tensor, size: int, first: torch.Tensor) -> torch.Tensor:
     hidden = []
-    for length in (height, width):
-        first = torch.randint(0, length, (n, 1), generator=generator) - size // 2
-        places = torch.arange(length)
-        hidden.append(((places >= first) & (places < first + size)).to(images.device))
+    for axis, length in enumerate(images.shape[2:]):
+        places, start = torch.arange(length, device=images.device), first[:, axis, None]
+        hidden.append((places >= start) & (places < start + size))
     rows, columns = hidden
     return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
 

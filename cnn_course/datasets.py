@@ -9,6 +9,8 @@ BUILT_IN and PUBLISHED below name the sets. The address and the checksum of ever
 
 import difflib
 import os
+import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -175,7 +177,9 @@ def load(
     """Load a data set; the splits are the same on every machine.
 
     name: one of NAMES, or a folder of class folders (a path, or the name of a folder in the data root), which may
-    have train/, test/ and val/ above the class folders and is else split 80/10/10.
+    have train/, test/ and val/ above the class folders and is else split 80/10/10. A warning says in one line what of
+    the folder was not taken (files that are no images), and what is odd in the rest (transparent parts, which become
+    white).
     size: (H, W) that a folder's images are scaled to, at most 4,096 to a side; needed if they differ.
     Raises DatasetError for what the user can mend: an unknown name, a missing, truncated or altered file, a folder
     without images, a damaged image, images of different sizes or too large.
@@ -246,7 +250,7 @@ def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
     for i, name in enumerate(names, start=1):
         folder = where / name
         try:
-            classes, splits = image_folder.list_splits(folder, looks)
+            found = image_folder.list_splits(folder, looks)
         except image_folder.TooMuchError:
             hint = (
                 f"the folders of {where} have more than {looks.most:,} files below them, links followed: {name} and "
@@ -257,9 +261,9 @@ def describe(root: str | os.PathLike | None = None) -> list[DatasetState]:
             break
         except DatasetError:
             continue  # some other folder
-        count = sum(len(listing) for listing in splits.values())
-        title = _folder_title(folder, classes)
-        rows.append(DatasetState(name=folder.name, title=title, images=count, size="", state="on disk"))
+        count = sum(len(listing) for listing in found.splits.values())
+        title, hint = _folder_title(folder, found.classes), image_folder.remarks(found.left_out, Counter())
+        rows.append(DatasetState(name=folder.name, title=title, images=count, size="", state="on disk", hint=hint))
     return rows
 
 
@@ -351,7 +355,8 @@ def _folder_title(folder: Path, classes: tuple[str, ...]) -> str:
 
 
 def _load_folder(folder: Path, size: tuple[int, int] | None) -> Dataset:
-    classes, splits = image_folder.list_splits(folder)
+    found = image_folder.list_splits(folder)
+    classes, splits = found.classes, dict(found.splits)
     if "all" in splits:
         listing = splits["all"]
         if len(listing) < 10:
@@ -359,18 +364,25 @@ def _load_folder(folder: Path, size: tuple[int, int] | None) -> Dataset:
                 f"{folder} has {len(listing)} images: at least 10 are needed to hold out a tenth for validation and a "
                 f"tenth for the test."
             )
-        rest, test = _hold_out(np.array([label for _, label in listing]), len(listing) // 10)
+        held_out = _held_out(len(listing), len(classes))
+        rest, test = _hold_out(np.array([label for _, label in listing]), held_out)
         splits = {"train": [listing[i] for i in rest], "test": [listing[i] for i in test]}
-        held_out = len(listing) // 10
     else:
-        held_out = max(1, len(splits["train"]) // 10)
+        held_out = _held_out(len(splits["train"]), len(classes))
     if "val" not in splits:
         train, val = _hold_out(np.array([label for _, label in splits["train"]]), held_out)
         splits |= {"train": [splits["train"][i] for i in train], "val": [splits["train"][i] for i in val]}
     order = ("train", "val", "test")
-    images = image_folder.read_images([path for split in order for path, _ in splits[split]], size)
+    images, seen = image_folder.read_images([path for split in order for path, _ in splits[split]], size)
     parts = np.split(images, np.cumsum([len(splits[split]) for split in order])[:-1])
     labels = [np.array([label for _, label in splits[split]], dtype=np.int64) for split in order]
     train, val, test = map(Split, parts, labels)
     name, title = folder.resolve().name, _folder_title(folder, classes)
+    if remarks := image_folder.remarks(found.left_out, seen):
+        warnings.warn(f"{name}: {len(images):,} images were taken; {remarks}", stacklevel=3)
     return Dataset(name=name, title=title, classes=classes, train=train, val=val, test=test)
+
+
+def _held_out(images: int, classes: int) -> int:
+    """A tenth; of few images one of each class, unless that were more than a fifth."""
+    return max(1, images // 10, min(classes, images // 5))

@@ -66,7 +66,7 @@ def measured_field(
     # A module that keeps a result of its forward pass cannot be copied with it.
     memo = {id(v): v.detach() for m in module.modules() for v in vars(m).values() if isinstance(v, torch.Tensor)}
     try:
-        net = copy.deepcopy(module, memo).double().eval()
+        net = copy.deepcopy(module, memo).cpu().double().eval()  # Apple's GPUs have no float64
     except Exception as error:  # whatever a student's module holds
         raise ValueError(f"the module cannot be copied to be measured: {error}") from error
     with torch.no_grad():
@@ -76,8 +76,7 @@ def measured_field(
             for name, p in part.named_parameters(recurse=False):
                 # Halfway between 1 / (what a kernel adds up) and 1 / channels: no depth overflows or underflows.
                 p.fill_(1 / (p.shape[1] * p[0, 0].numel() ** 0.5) if p.ndim > 1 else float(name != "bias"))
-    like = next(net.parameters(), torch.empty(0))
-    x = torch.ones(1, *shape, dtype=torch.float64, device=like.device, requires_grad=True)
+    x = torch.ones(1, *shape, dtype=torch.float64, requires_grad=True)
     with _AveragePools():
         touched = (_gradient(net, x, unit, "input_shape", shape)[0] != 0).any(dim=0)
     if not touched.any():

@@ -119,7 +119,7 @@ def record(
         "name": name,
         **{key: value for key, value in _in_json("about", dict(about), _plain).items() if key != "name"},
         "config": _in_json("config", settings, _named),
-        **circumstances(),
+        **circumstances(history.device),
     }
     facts[SUM] = _sum_of_run(facts, table.getvalue())
     try:
@@ -306,9 +306,14 @@ def _named(value: Any) -> object:
     return _plain(value)
 
 
-def circumstances() -> dict[str, Any]:
-    """Where a training runs: hardware, versions of Python and packages, the commit of the course (None if unknown)."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+def circumstances(device: str = "cpu") -> dict[str, Any]:
+    """Where a training ran: hardware, versions of Python and packages, the commit of the course (None if unknown).
+
+    device: what computed. A GPU that was there and had no part in it is not named.
+    """
+    gpu = "Apple GPU" if device == "mps" else None
+    if device.startswith("cuda") and torch.cuda.is_available():
+        gpu = torch.cuda.get_device_name(device)
     return {
         "hardware": {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu},
         "versions": {

@@ -5,6 +5,7 @@ else is done to them but what `TrainConfig.augment` does; a model that wants oth
 makes them (`models.normalise`), so that no statistics need to be carried along.
 """
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ from cnn_course.training.labelled import (
     out_of_memory,
     said,
 )
+from cnn_course.training.precision import precision
 from cnn_course.training.recipe import MOST, TrainConfig, callback, make_optimizer
 
 __all__ = ["TrainConfig", "accuracy", "choose_device", "evaluate", "fit", "predict"]
@@ -97,8 +99,9 @@ def fit(
     In training mode the model may return a tuple: the logits, then those of auxiliary heads, whose loss counts 0.3.
     The model ends on config.device and in evaluation mode. On the CPU the same seed, weights and threads give the same
     result. Ctrl-C keeps what was trained so far: the History then says `interrupted`.
-    checkpoint: a file that the run is saved to after each epoch. If it is there, the run goes on from it, and ends with
-    the weights and the history (but for the seconds) that it would have had without a break.
+    checkpoint: a file that the run is saved to after each epoch, also after one that was trained and could not be
+    validated. If it is there, the run goes on from it, and ends with the weights and the history (but for the seconds)
+    that it would have had without a break.
     on_epoch: called with each new row of the History.
     Under torchrun each process does its share of every batch; the first one prints and writes.
 
@@ -112,26 +115,30 @@ def fit(
     file = None if checkpoint is None else path("checkpoint", checkpoint)
     group = distributed.setup(config.device)
     device = choose_device(group.device)
-    model.to(device)
-    check_trainable(model, [seen] if held_out is None else [seen, held_out])
+    with _room_for(seen, device):
+        model.to(device)
+        check_trainable(model, [seen] if held_out is None else [seen, held_out])
+        # torch.tensor copies: the arrays of a data set may be read-only views.
+        images = torch.tensor(np.ascontiguousarray(seen.images)).to(device)
+        labels = torch.tensor(seen.labels).to(device)
     run = {} if file is None else resume.identity(model, seen, held_out, config)
-    # torch.tensor copies: the arrays of a data set may be read-only views.
-    images = torch.tensor(np.ascontiguousarray(seen.images)).to(device)
-    labels = torch.tensor(seen.labels).to(device)
 
-    optimizer = make_optimizer(model, config)
+    half = precision(device, config.amp)
+    history = History(device=str(device), precision=str(half))
     order = torch.Generator().manual_seed(config.seed)
-    history, best = History(device=str(device)), None
+    state = resume.State(model, make_optimizer(model, config), order, half.scaler, history)
     say = print if verbose and group.rank == 0 else lambda *args, **kwargs: None
     if file is not None:
-        state = distributed.from_first(checkpoints.load(file) if group.rank == 0 else None, group)
-        if state is not None:
-            resume.check(state, file, run, config.epochs)
-        if group.rank == 0 and (state is None or len(state["history"]) < config.epochs):
-            resume.save(file, run, model, optimizer, order, history, None, trial=True)
-        if state is not None:
-            best = resume.restore(state, file, model, optimizer, order, history)
+        saved = distributed.from_first(checkpoints.load(file) if group.rank == 0 else None, group)
+        if saved is not None:
+            resume.check(saved, file, run, config.epochs)
+        if group.rank == 0 and (saved is None or len(saved["history"]) < config.epochs):
+            resume.save(file, run, state, trial=True)
+        if saved is not None:
+            resume.restore(saved, file, state)
             say(f"going on from {file}: {len(history.epochs)} of {config.epochs} epochs are done", flush=True)
+    if half.dtype == torch.float16:
+        say("amp computes in float16, with a gradient scaler: this GPU has no bfloat16", flush=True)
     if config.channels_last or (config.channels_last is None and device.type in ("cpu", "cuda")):
         # The weights of a convolution decide how its maps lie in memory; this way round the CPU is faster.
         for weight in model.parameters():
@@ -141,32 +148,40 @@ def fit(
     if config.compile:
         network = torch.compile(network)
 
+    def keep() -> None:
+        if file is not None and group.rank == 0:
+            resume.save(file, run, state)
+
     # Dropout draws from torch's global generator: fork it, so that the seed decides and the caller's stays untouched.
     epoch = done = len(history.epochs)
+    # A run that ended between an epoch's last step and its validation goes on with that.
+    unseen = held_out is not None and bool(done) and history.epochs[-1].val_loss is None
     modes = {module: module.training for module in model.modules()}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), with_gradient():
         try:
-            for epoch in range(done + 1, config.epochs + 1):
-                if config.patience and _since_best(history) > config.patience:
+            for epoch in range(done + (not unseen), config.epochs + 1):
+                if config.patience and not unseen and _since_best(history) > config.patience:
                     say(f"stopped: no better val accuracy in {config.patience} epochs", flush=True)
                     break
-                start = time.perf_counter()
-                model.train()
-                with distributed.together(group), _explained(config, epoch):
-                    train = one_epoch(network, optimizer, images, labels, config, group, order, epoch)
-                    unknown: tuple[float | None, float | None] = (None, None)
-                    scores = (*train, *(unknown if held_out is None else _validate(model, held_out, group)))
-                lr, seconds = optimizer.param_groups[0]["lr"], time.perf_counter() - start
-                history.epochs.append(Epoch(epoch, *scores, lr, seconds))
+                if not unseen:
+                    start = time.perf_counter()
+                    model.train()
+                    with distributed.together(group), _explained(config, epoch):
+                        train = one_epoch(network, state.optimizer, images, labels, config, half, group, order, epoch)
+                    lr, seconds = state.optimizer.param_groups[0]["lr"], time.perf_counter() - start
+                    history.epochs.append(Epoch(epoch, *train, None, None, lr, seconds))
+                if held_out is not None:
+                    with distributed.together(group), _explained(config, epoch):
+                        history.epochs[-1] = _validated(history.epochs[-1], model, held_out, group, config, keep)
+                unseen = False
                 if config.patience and _since_best(history) == 1:
-                    best = {name: value.detach().clone() for name, value in model.state_dict().items()}
-                if file is not None and group.rank == 0:
-                    resume.save(file, run, model, optimizer, order, history, best)
+                    state.best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                keep()
                 say(history.epochs[-1], flush=True)
                 if on_epoch is not None and group.rank == 0:
                     _call(on_epoch, history.epochs[-1])
-            if best is not None:
-                model.load_state_dict(best)
+            if state.best is not None:
+                model.load_state_dict(state.best)
                 history.restored = history.epochs[-_since_best(history)].epoch
                 say(f"the model has the weights of epoch {history.restored}", flush=True)
         except KeyboardInterrupt:
@@ -239,21 +254,61 @@ def _explained(config: TrainConfig, epoch: int) -> Iterator[None]:
             ) from error
         if config.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise TrainingError(f"compile does not work here, leave it off: {line}") from error
-        if isinstance(error, RuntimeError) and not out_of_memory(error):
+        if out_of_memory(error):
+            cheaper = "" if config.amp else ", amp=True"
+            raise TrainingError(
+                f"out of memory in epoch {epoch}, with batches of {config.batch_size:,} images: choose a smaller "
+                f"batch_size{cheaper}, smaller images or a smaller network ({line})"
+            ) from error
+        if isinstance(error, RuntimeError):
             raise TrainingError(
                 f"model, or what augment or lr make of it, cannot be trained (epoch {epoch}): {said(error)}"
             ) from error
         raise
 
 
-def _validate(model: nn.Module, val: Checked, group: Group) -> tuple[float, float]:
+@contextmanager
+def _room_for(data: Checked, device: torch.device) -> Iterator[None]:
+    """Around what puts network and images on the device."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"{device} has no room for the network and the {len(data.images):,} training images, "
+            f"{data.images.nbytes / 1e6:,.0f} MB: take fewer or smaller images, or a smaller network "
+            f"({str(error).partition(chr(10))[0]})"
+        ) from error
+
+
+def _validated(
+    row: Epoch, model: nn.Module, val: Checked, group: Group, config: TrainConfig, keep: Callable[[], None]
+) -> Epoch:
+    """The row of an epoch that was trained, with its validation. `keep` is called where that fails.
+
+    Batches are no larger than those of the training, so what could be trained has memory for it.
+    """
+    start = time.perf_counter()
+    try:
+        loss, right = _validate(model, val, group, min(config.batch_size, _most_at_once(model)))
+    except NotFinite:  # the training has diverged: nothing to keep
+        raise
+    except BaseException:
+        keep()
+        raise
+    seconds = row.seconds + time.perf_counter() - start
+    return dataclasses.replace(row, val_loss=loss, val_accuracy=right, seconds=seconds)
+
+
+def _validate(model: nn.Module, val: Checked, group: Group, batch_size: int) -> tuple[float, float]:
     """`evaluate`, where each process looks at its share of the images."""
     part = val
     if group.world_size > 1:
         distributed.same_buffers(model, group)
         mine = distributed.share(torch.arange(len(val.labels)), group).numpy()
         part = Checked(val.name, val.images[mine], val.labels[mine])
-    sums = torch.tensor(_loss_and_correct(model, part), device=device_of(model))
+    sums = torch.tensor(_loss_and_correct(model, part, batch_size), device=device_of(model))
     loss, correct = distributed.total(sums, group).tolist()
     return loss / len(val.labels), correct / len(val.labels)
 
@@ -274,7 +329,8 @@ def accuracy(model: nn.Module, data: Labelled, batch_size: int | None = None) ->
 def predict(model: nn.Module, images: NDArray[np.uint8], batch_size: int | None = None) -> NDArray[np.float32]:
     """Class probabilities (N, classes) float32 of uint8 images (N, C, H, W), computed where the model is.
 
-    batch_size: by default 64 on the CPU, so that the maps stay in its cache, and 1024 on a GPU.
+    batch_size: images at once, by default 64 on the CPU, so that the maps stay in its cache, and 1024 on a GPU; fewer
+    where that many have no memory.
     The model predicts in evaluation mode; each of its parts is left in the mode that it was in. No image gives an empty
     result. Raises TypeError or ValueError for other images, and for a model that gives no logits or no finite ones.
     """
@@ -291,16 +347,29 @@ def _logits(
     check: Callable[[torch.Tensor], None] = lambda logits: None,
 ) -> torch.Tensor:
     """(N, C, H, W) uint8 -> (N, classes) float32 on the CPU, in evaluation mode; `check` sees each batch."""
-    if batch_size is None:
-        batch_size = 64 if device_of(model).type == "cpu" else 1024
-    batch_size = integer("batch_size", batch_size, least=1, most=MOST)
-    found = []
+    at_once = integer("batch_size", batch_size, least=1, most=MOST) if batch_size is not None else _most_at_once(model)
+    found: list[torch.Tensor] = []
+    first = 0
     with still(model), torch.inference_mode():
         # An empty batch goes through the model as well: only the model knows how many classes there are.
-        for first in range(0, max(len(images), 1), batch_size):
-            found.append(logits_of(model, images[first : first + batch_size], name).cpu())
-            check(found[-1])
+        while not found or first < len(images):
+            try:
+                logits = logits_of(model, images[first : first + at_once], name).cpu()
+            except RuntimeError as error:
+                if not out_of_memory(error) or at_once == 1:
+                    raise
+                logits = None
+            if logits is None:  # after the error is gone, and what it holds: another half, until one image is too much
+                at_once = (at_once + 1) // 2
+                continue
+            check(logits)
+            found.append(logits)
+            first += at_once
     return torch.cat(found)
+
+
+def _most_at_once(model: nn.Module) -> int:
+    return 64 if device_of(model).type == "cpu" else 1024
 
 
 def _loss_and_correct(model: nn.Module, data: Checked, batch_size: int | None = None) -> tuple[float, float]:

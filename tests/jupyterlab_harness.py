@@ -144,9 +144,18 @@ def open_jupyterlab(page, running: Server) -> None:
     page.wait_for_function("window.jupyterapp?.shell && jupyterapp.restored.then(() => true)", timeout=90_000)
 
 
-def open_notebook(page, name: str, seconds: float = 90) -> None:
-    """Open a notebook of the server's folder and wait for its kernel."""
-    page.evaluate("path => jupyterapp.commands.execute('docmanager:open', { path }).then(() => null)", name)
+def start_kernel(page) -> str:
+    """A kernel that no notebook has yet; its id."""
+    return page.evaluate("jupyterapp.serviceManager.kernels.startNew({ name: 'python3' }).then((kernel) => kernel.id)")
+
+
+def open_notebook(page, name: str, seconds: float = 90, kernel: str | None = None) -> None:
+    """Open a notebook of the server's folder and wait for its kernel: one of its own, or the running one of this id."""
+    page.evaluate(
+        "([path, id]) => jupyterapp.commands.execute('docmanager:open', { path, kernel: id ? { id } : undefined })"
+        ".then(() => null)",
+        [name, kernel],
+    )
     page.wait_for_function(KERNEL_IDLE, timeout=1000 * seconds)
 
 
@@ -192,9 +201,10 @@ def _errors(page) -> list[str]:
     )
 
 
-def close_notebook(page) -> None:
-    """End the notebook's kernel without saving, so that memory is free for the next one, and close it."""
+def close_notebook(page, keep_kernel: bool = False) -> None:
+    """Close the notebook without saving, and end its kernel, so that memory is free for the next one."""
     page.evaluate(
-        "() => { const notebook = jupyterapp.shell.currentWidget;"
-        " return notebook.sessionContext.shutdown().then(() => notebook.dispose()); }"
+        "keep => { const notebook = jupyterapp.shell.currentWidget;"
+        " return (keep ? Promise.resolve() : notebook.sessionContext.shutdown()).then(() => notebook.dispose()); }",
+        keep_kernel,
     )

@@ -4,6 +4,7 @@
     second_device.install()     # from now on "auto" and "cuda" mean this device, in this process
     second_device.COPIES        # how often numbers went to the device and back
 
+Like Apple's it has no float64.
 Its tensors wrap one of the CPU, which computes. torch lets a device be written in Python (`privateuse1`); what goes
 from one device to the other passes `_dispatch` and is counted there.
 """
@@ -28,6 +29,8 @@ class OnDevice(torch.Tensor):
 
     @staticmethod
     def __new__(cls, raw: torch.Tensor) -> "OnDevice":
+        if raw.dtype == torch.float64:
+            raise TypeError("Cannot convert a tensor to float64: this device, like Apple's, has none")
         return torch.Tensor._make_wrapper_subclass(
             cls, raw.shape, strides=raw.stride(), storage_offset=raw.storage_offset(), dtype=raw.dtype, device=DEVICE
         )

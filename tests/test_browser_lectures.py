@@ -1,6 +1,7 @@
 """Every lecture in real JupyterLab: run it, move each of its views, see the picture change.
 
-nbval runs every lecture whole. Here only the third one runs whole, and the others as far as their views need.
+nbval runs every lecture whole. Here only the third one runs whole, and the others as far as their views need, one after
+the other in one kernel that forgets every name between them: importing torch takes longer than most views.
 Skipped with a reason where no Chromium is found, unless the environment variable CI is set.
 """
 
@@ -17,7 +18,7 @@ from cnn_course.commands.execute_notebook import has_tag
 
 WHOLE = "03"  # it takes three seconds
 # Drawn sets are drawn smaller: a view moves all the same.
-FEWER_IMAGES = "from cnn_course import datasets\ndatasets.DRAWN_SIZES = (600, 200, 200)"
+FIRST = "%reset -f\nfrom cnn_course import datasets\ndatasets.DRAWN_SIZES = (600, 200, 200)\ndel datasets"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def notebooks(tmp_path_factory):
         notebook = nbformat.read(lecture, as_version=4)
         less = [f"{name} = {value}" for name, value in least(settings_table.stored(notebook)).items()]
         if not lecture.name.startswith(WHOLE):
-            notebook.cells = [new_code_cell(FEWER_IMAGES), *needed_cells(notebook.cells)]
+            notebook.cells = [new_code_cell(FIRST), *needed_cells(notebook.cells)]
         places = [i for i, cell in enumerate(notebook.cells) if has_tag(cell, "parameters")]
         for place in places:  # none where no view needs a training
             notebook.cells.insert(place + 1, new_code_cell("\n".join(less)))
@@ -35,9 +36,16 @@ def notebooks(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def kernel(tab):
+    page, _ = tab
+    return harness.start_kernel(page)
+
+
 @pytest.mark.parametrize("lecture", [path.name for path in LECTURES])
-def test_lecture_runs_and_its_view_moves(page, lecture, record_property):
-    harness.open_notebook(page, lecture)
+def test_lecture_runs_and_its_view_moves(page, kernel, lecture, record_property):
+    own = lecture.startswith(WHOLE)
+    harness.open_notebook(page, lecture, kernel=None if own else kernel)
     try:
         assert harness.run_all(page) == []
         page.locator("[data-view]").first.wait_for(state="attached")
@@ -46,4 +54,4 @@ def test_lecture_runs_and_its_view_moves(page, lecture, record_property):
         for root in roots:
             check_view(page, root, record_property, moves=3)
     finally:
-        harness.close_notebook(page)
+        harness.close_notebook(page, keep_kernel=not own)

@@ -48,6 +48,16 @@ def test_an_environment_that_torchrun_does_not_make(monkeypatch, rank, size, say
         distributed.setup("cpu")
 
 
+def test_one_process_needs_no_address_and_two_do(monkeypatch):
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "1")):
+        monkeypatch.setenv(name, value)
+    assert distributed.setup("cpu") == Group(device="cpu")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(DistributedError, match="process 0 of 2, and MASTER_PORT do not say .* or unset RANK"):
+        distributed.setup("cpu")
+
+
 @pytest.mark.parametrize("images", [0, 1, 2, 7, 12])
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
 def test_shares_cover_the_batch_once(images, processes):

@@ -23,13 +23,15 @@ def test_one_folder_is_split_80_10_10(tmp_path):
     make_folder(tmp_path / "mine", count=20)
     (tmp_path / "mine" / "cat" / "notes.txt").write_text("not an image")
     (tmp_path / "mine" / ".hidden").mkdir()
-    data = load(tmp_path / "mine")
+    with pytest.warns(UserWarning, match="^mine: 40 images were taken; left out: 1 .txt files$"):
+        data = load(tmp_path / "mine")
     check(data, 3, 6, 5, (32, 4, 4))
     assert data.classes == ("cat", "dog") and data.title == "mine: images from a folder, 2 classes"
     seen = np.concatenate([split.images[:, 0, 0, 0] for split in (data.train, data.val, data.test)])
     assert sorted(seen) == [*range(20), *range(100, 120)]  # every image once
     assert all((split.images[:, 0, 0, 0] // 100 == split.labels).all() for split in (data.train, data.val, data.test))
     assert np.bincount(data.val.labels).tolist() == np.bincount(data.test.labels).tolist() == [2, 2]
+    (tmp_path / "mine" / "cat" / "notes.txt").unlink()
     assert np.array_equal(load("mine", root=tmp_path).test.images, data.test.images)
     assert verify("mine", root=tmp_path).endswith("2 classes; every image can be read.")
 
@@ -46,10 +48,68 @@ def test_train_and_test_folders_are_kept(tmp_path):
 
 def test_one_colour_image_makes_all_rgb(tmp_path):
     make_folder(tmp_path, mode="L")
-    Image.new("RGBA", (5, 6), (1, 2, 3, 99)).save(tmp_path / "cat" / "00.png")
+    Image.new("RGBA", (5, 6), (1, 2, 3, 255)).save(tmp_path / "cat" / "00.png")
     data = load(tmp_path)
     images = np.concatenate([data.train.images, data.val.images, data.test.images])
     assert images.shape[1] == 3 and [1, 2, 3] in images[:, :, 0, 0].tolist()
+
+
+def test_transparent_parts_become_white(tmp_path):
+    make_folder(tmp_path, mode="L")
+    drawing = Image.new("LA", (5, 6), (0, 0))
+    drawing.putpixel((1, 2), (0, 255))  # one black pixel, and the rest is black that nobody sees
+    drawing.save(tmp_path / "cat" / "00.png")
+    Image.new("RGBA", (5, 6), (255, 255, 255, 0)).save(tmp_path / "dog" / "00.png")
+    said = "2 with transparent parts, which were made white; 1 in which nothing but white is left then$"
+    with pytest.warns(UserWarning, match=said):
+        data = load(tmp_path)
+    images = np.concatenate([data.train.images, data.val.images, data.test.images])
+    white = (images == 255).sum(axis=(1, 2, 3)).tolist()
+    assert sorted(white)[-2:] == [29 * images.shape[1], 30 * images.shape[1]]
+
+
+def test_what_is_not_taken_is_counted(tmp_path):
+    make_folder(tmp_path / "Training", count=20)
+    make_folder(tmp_path / "Testing", count=5)
+    for i in range(7):
+        (tmp_path / "Training" / "cat" / f"{i}.HEIC").write_bytes(b"")
+    (tmp_path / "labels.csv").write_text("")
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "Testing" / "eel").mkdir()
+    said = (
+        "50 images were taken; left out: 7 .heic files, 1 folder beside train/ and test/ .extra/., "
+        "1 files beside the class folders, 1 empty folders$"
+    )
+    with pytest.warns(UserWarning, match=said):
+        data = load(tmp_path)
+    assert data.classes == ("cat", "dog") and len(data.test) == 10
+    for file in (tmp_path / "Testing" / "dog").iterdir():
+        file.rename(file.with_suffix(".heic"))
+    with pytest.raises(DatasetError, match="class 'dog' in .*Testing has 5 files and no image among them .*.heic"):
+        load(tmp_path)
+    (tmp_path / "TEST").mkdir()
+    with pytest.raises(DatasetError, match="has both TEST/ and Testing/, and only one can be for test"):
+        load(tmp_path)
+
+
+def test_a_class_may_be_called_valid(tmp_path):
+    assert load(make_folder(tmp_path, classes=("invalid", "valid"))).classes == ("invalid", "valid")
+
+
+@pytest.mark.parametrize(("count", "classes", "held"), [(8, 2, 2), (5, 2, 2), (4, 5, 4), (100, 2, 20)])
+def test_few_images_are_held_out_by_class(tmp_path, count, classes, held):
+    names = tuple("abcde"[:classes])
+    data = load(make_folder(tmp_path, count=count, classes=names))
+    assert len(data.val) == len(data.test) == held and len(data.train) == count * classes - 2 * held
+    assert len(set(data.val.labels)) == min(classes, held)
+
+
+def test_an_animation_counts_once(tmp_path):
+    make_folder(tmp_path)
+    first, second = (Image.new("L", (5, 6), grey) for grey in (7, 9))
+    first.save(tmp_path / "cat" / "moving.gif", save_all=True, append_images=[second])
+    with pytest.warns(UserWarning, match="1 with several pictures, of which the first was taken$"):
+        load(tmp_path)
 
 
 def test_size_scales_what_differs(tmp_path):
@@ -177,7 +237,7 @@ def test_links_that_cross_come_to_an_end(tmp_path, monkeypatch, capsys):
 def test_as_many_entries_as_allowed_are_read(tmp_path, monkeypatch):
     make_folder(tmp_path)  # 2 classes and 24 images
     monkeypatch.setattr(image_folder, "MOST_ENTRIES", 26)
-    assert len(image_folder.list_splits(tmp_path)[1]["all"]) == 24
+    assert len(image_folder.list_splits(tmp_path).splits["all"]) == 24
     monkeypatch.setattr(image_folder, "MOST_ENTRIES", 25)
     with pytest.raises(DatasetError, match="more than 25 files"):
         image_folder.list_splits(tmp_path)

@@ -1,7 +1,3 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import drawn_stacks
 import numpy as np
 import pytest
@@ -162,29 +158,3 @@ def test_bad_input(call, message):
 def test_nothing_is_silently_wrong(call, error, message):
     with pytest.raises(error, match=message):
         call()
-
-
-NO_FLOAT64 = """
-import torch
-import second_device
-from cnn_course.receptive_field import gradient_map
-
-second_device.install()
-copy = second_device._copy_to
-
-def without_float64(x, dtype=None, device=None, **rest):
-    there = torch.device(device or x.device).type == second_device.DEVICE.type
-    assert not (there and (dtype or x.dtype) is torch.float64), "no float64 on this device"
-    return copy(x, dtype=dtype, device=device, **rest)
-
-second_device._copy_to = without_float64
-net = torch.nn.Conv2d(1, 1, 3).to(second_device.DEVICE)
-assert gradient_map(net, torch.ones(2, 1, 5, 5)).shape == (5, 5)
-"""
-
-
-@pytest.mark.slow
-def test_gradient_map_on_a_device_without_float64():
-    here = Path(__file__).parent
-    ran = subprocess.run([sys.executable, "-c", NO_FLOAT64], cwd=here, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr

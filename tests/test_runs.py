@@ -257,3 +257,10 @@ def test_what_is_recorded_in_the_clone_says_how_it_was_made(path):
     assert about["test_errors"] == round((1 - about["test_accuracy"]) * about["images"]["test"])
     if "cifar10-jpeg" in json.dumps(about["command"]):
         assert "JPEG" in about["data"]
+
+
+def test_a_gpu_that_had_no_part_in_a_training_is_not_recorded(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: f"card of {device}")
+    assert runs.circumstances("cpu")["hardware"]["gpu"] is None
+    assert runs.circumstances("cuda:1")["hardware"]["gpu"] == "card of cuda:1"

@@ -16,7 +16,7 @@ from cnn_course.augment import Augment
 from cnn_course.errors import CheckpointError, TrainingError
 from cnn_course.models.mlp import mlp
 from cnn_course.train import TrainConfig, accuracy, choose_device, evaluate, fit, predict
-from cnn_course.training import epoch
+from cnn_course.training import epoch, precision
 
 
 def test_learns_and_reports():
@@ -272,6 +272,64 @@ def test_on_the_gpu():
     model, history = trained(dataclasses.replace(CPU, device="cuda"), val=stripes(40, seed=1))
     assert history.device == "cuda" and next(model.parameters()).is_cuda
     assert accuracy(model, stripes(40, seed=1)) == 1.0
+
+
+class Needs(nn.Module):
+    """Has memory for so many images at once."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.net, self.most, self.seen = small_cnn(), most, []
+
+    def forward(self, x):
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        self.seen.append(len(x))
+        return self.net(x)
+
+
+def test_an_evaluation_takes_as_many_images_as_there_is_memory_for():
+    data = stripes(20)
+    model, wanted = Needs(5), predict(Needs(64), data.images)
+    np.testing.assert_allclose(predict(model, data.images), wanted, atol=1e-6)
+    assert model.seen == [5, 5, 5, 5] or model.seen == [4] * 5, model.seen
+    with pytest.raises(torch.OutOfMemoryError):
+        predict(Needs(0), data.images)
+
+
+def test_a_validation_takes_no_more_images_than_the_training():
+    model = Needs(7)
+    fit(model, stripes(20), dataclasses.replace(CPU, epochs=1, batch_size=7), val=stripes(20), verbose=False)
+    assert max(model.seen) == 7
+
+
+def test_no_room_for_the_network(monkeypatch):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB\nmore")
+
+    model = net()
+    monkeypatch.setattr(model, "to", full)
+    with pytest.raises(TrainingError, match=r"^cpu has no room for the network and the 20 training images, 0 MB: "):
+        fit(model, Data(IMAGES, LABELS), CPU)
+
+
+def test_what_is_drawn_ahead_gives_the_same_pictures():
+    """As drawn batch by batch: by a function that nobody can ask beforehand."""
+    every = Augment(crop=1, flip=True, rotate=20.0, cutout=3)
+    found = []
+    for augment in (every, lambda images, generator: every(images, generator)):
+        model, history = trained(dataclasses.replace(CPU, augment=augment))
+        found.append((history.column("train_loss").tolist(), model[1].weight))
+    assert found[0][0] == found[1][0] and torch.equal(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16)])
+def test_half_precision_of_a_card(capability, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert precision._half(torch.device("cuda", 0)) == dtype
+    assert str(precision.precision(torch.device("cpu"), amp=True)) == "bfloat16"
+    plain = precision.precision(torch.device("cpu"), amp=False)
+    assert str(plain) == "float32" and not plain.scaler.is_enabled()
 
 
 def test_switches_change_the_speed_and_hardly_the_result(monkeypatch):

@@ -101,9 +101,9 @@ def test_goes_on_from_the_checkpoint_and_ends_the_same(data, tmp_path, capsys, m
 
     save = train.resume.save
 
-    def stop(path, run, model, optimizer, order, history, best, **options):
-        save(path, run, model, optimizer, order, history, best, **options)
-        if len(history.epochs) == 2:
+    def stop(path, run, state, **options):
+        save(path, run, state, **options)
+        if len(state.history.epochs) == 2:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(train.resume, "save", stop)
@@ -227,19 +227,21 @@ def test_no_room_on_the_gpu(data, tmp_path, capsys, monkeypatch):
     def full(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
 
-    monkeypatch.setattr(train, "fit", full)
+    monkeypatch.setattr(train, "one_epoch", full)
     assert command(tmp_path, *MLP) == 2
-    assert "CUDA out of memory. Tried to allocate 2 GiB. Try a smaller --batch-size than 10" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "out of memory in epoch 1, with batches of 10 images: choose a smaller --batch-size, --amp, smaller" in err
+    assert err.endswith("(CUDA out of memory. Tried to allocate 2 GiB.).\n") and err.count("\n") == 1
 
 
 def test_no_room_in_memory_and_another_error_of_torch(data, tmp_path, capsys, monkeypatch):
     def full(*args, **kwargs):
         torch.empty(2**60, dtype=torch.uint8)  # an exbibyte, which no machine has
 
-    monkeypatch.setattr(train, "fit", full)
+    monkeypatch.setattr(train, "one_epoch", full)
     assert command(tmp_path, *MLP) == 2
     assert "tried to allocate 1152921504606846976 bytes" in (err := capsys.readouterr().err)
-    assert "Try a smaller --batch-size than 10" in err and err.count("\n") == 1
+    assert "choose a smaller --batch-size" in err and err.count("\n") == 1
 
     def broken(*args, **kwargs):
         raise RuntimeError("of the model itself")

@@ -7,10 +7,11 @@ import pytest
 import torch
 from striped_images import CPU, net, stripes, trained
 
-from cnn_course import checkpoint
+from cnn_course import checkpoint, train
 from cnn_course.augment import Augment
-from cnn_course.errors import CheckpointError
+from cnn_course.errors import CheckpointError, TrainingError
 from cnn_course.train import fit
+from cnn_course.training import precision
 
 
 class Stop:
@@ -41,6 +42,70 @@ def test_resumed_and_uninterrupted_end_the_same(optimizer, tmp_path, capsys):
     assert all(torch.equal(p, q) for p, q in zip(model.state_dict().values(), whole.state_dict().values(), strict=True))
     rows = [[dataclasses.replace(row, seconds=0) for row in h.epochs] for h in (history, expected)]
     assert rows[0] == rows[1] and history.restored == expected.restored and not history.interrupted
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB"), KeyboardInterrupt()])
+def test_what_ends_a_validation_takes_no_epoch_with_it(error, tmp_path, monkeypatch):
+    val, path = stripes(40, seed=1), tmp_path / "run"
+    whole, expected = trained(RECIPE, val=val)
+    validate, calls, epochs = train._validate, [], []
+
+    def fails_once(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise error
+        return validate(*args)
+
+    def counted(*args):
+        epochs.append(args[-1])
+        return one_epoch(*args)
+
+    one_epoch = train.one_epoch
+    monkeypatch.setattr(train, "_validate", fails_once)
+    monkeypatch.setattr(train, "one_epoch", counted)
+    if isinstance(error, KeyboardInterrupt):
+        _, history = trained(RECIPE, val=val, checkpoint=path)
+        assert history.interrupted
+    else:
+        said = "^out of memory in epoch 2, with batches of 16 images: choose a smaller batch_size, amp=True, smaller "
+        with pytest.raises(TrainingError, match=said) as caught:
+            trained(RECIPE, val=val, checkpoint=path)
+        history = caught.value.history
+    assert [row.val_loss is None for row in history.epochs] == [False, True]
+    model, history = trained(RECIPE, seed=9, val=val, checkpoint=path)
+    assert epochs == [1, 2, 3, 4, 5, 6][: len(history.epochs)], "none was trained twice"
+    assert all(torch.equal(p, q) for p, q in zip(model.state_dict().values(), whole.state_dict().values(), strict=True))
+    rows = [[dataclasses.replace(row, seconds=0) for row in h.epochs] for h in (history, expected)]
+    assert rows[0] == rows[1] and history.restored == expected.restored
+
+
+def test_what_has_diverged_is_not_kept(tmp_path, monkeypatch):
+    path = tmp_path / "run"
+
+    def diverged(*args):
+        raise train.NotFinite("logits")
+
+    monkeypatch.setattr(train, "_validate", diverged)
+    with pytest.raises(TrainingError, match="no longer a finite number"):
+        trained(RECIPE, val=stripes(40, seed=1), checkpoint=path)
+    assert not path.exists()
+
+
+def test_a_run_in_float16_goes_on_with_its_scaler(tmp_path, monkeypatch, capsys):
+    """As on a card without bfloat16; the first steps overflow until the factor is small enough."""
+    monkeypatch.setattr(precision, "_half", lambda device: torch.float16)
+    config, path = dataclasses.replace(CPU, amp=True), tmp_path / "run"
+    model, history = net(), fit(net(), stripes(100), config)
+    assert history.precision == "float16" and "amp computes in float16" in capsys.readouterr().out
+    assert fit(model, stripes(100), config, verbose=False, checkpoint=path, on_epoch=Stop(1)).interrupted
+    saved = checkpoint.load(path)
+    assert saved["scaler"]["scale"] > 0
+    _, resumed = trained(config, seed=9, checkpoint=path)
+    assert resumed.column("train_loss").tolist() == history.column("train_loss").tolist()
+    saved["scaler"] |= {"scale": -1.0}
+    checkpoint.save(path, saved)
+    with pytest.raises(CheckpointError, match="scaler: its factor must be a number above 0, not -1.0"):
+        trained(config, checkpoint=path)
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,9 @@ def read_a_folder(image_folder) -> None:
         for name in ("cat", "dog"):
             Path(folder, name).mkdir()
             Image.new("RGB", (4, 4)).save(Path(folder, name, "1.png"))
-        classes, splits = image_folder.list_splits(Path(folder))
-        images = image_folder.read_images([path for path, _ in splits["all"]], None)
-    assert classes == ("cat", "dog") and images.shape == (2, 3, 4, 4)
+        found = image_folder.list_splits(Path(folder))
+        images, _ = image_folder.read_images([path for path, _ in found.splits["all"]], None)
+    assert found.classes == ("cat", "dog") and images.shape == (2, 3, 4, 4)
 
 
 def refuse_what_was_altered(download) -> None:

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from typing import Any, NoReturn
 
 from cnn_course import __version__
@@ -52,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         # A terminal or a file that knows ASCII only gets \xd7 for ×, rather than an error in the middle of a table.
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = lambda message, *_, **__: f"cnn-course: {message}\n"  # without a line of our code
     try:
         try:
             return _command(argv)

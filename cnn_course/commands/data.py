@@ -46,6 +46,8 @@ def list_data(args: argparse.Namespace) -> int:
     for row in rows:
         if row.state == "too much":
             print(f"\nToo much: {row.hint}")
+        elif row.state == "on disk" and row.hint:
+            print(f"\nIn {row.name}: {row.hint}")
     missing = [row.hint for row in rows if row.state == "missing"]
     if missing:
         print("\nTo get one: " + "\n            ".join(missing))

@@ -13,6 +13,7 @@ import re
 import shlex
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +26,26 @@ from cnn_course.arguments.shown import brief
 from cnn_course.augment import Augment
 from cnn_course.commands.shell_words import typed
 from cnn_course.datasets import Dataset, Split
-from cnn_course.errors import CheckpointError, RunError, UsageError
+from cnn_course.errors import CheckpointError, RunError, TrainingError, UsageError
 from cnn_course.files import system_errors
 from cnn_course.files.whole_files import MOST_NAME, check_writable
 from cnn_course.models.normalise import Normalise
 from cnn_course.models.shell_names import shell_names
 from cnn_course.training import distributed
 from cnn_course.training.history import History
+from cnn_course.training.labelled import first_channels, out_of_memory
 from cnn_course.training.recipe import TrainConfig
+
+# As few as on a CPU: a test split is looked at once, and what could be trained has memory for it.
+EVALUATED_AT_ONCE = 64
 
 
 def train_model(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 130 after Ctrl-C. Raises UsageError and the errors of the rooms it uses."""
     config = recipe(args)
     try:
-        group = distributed.setup(config.device)
+        group = distributed.setup(config.device)  # before anything touches a GPU: each process has its own
+        device = train.choose_device(group.device)
     except ValueError as error:
         raise UsageError(str(error)) from error
     first = group.rank == 0
@@ -58,7 +64,7 @@ def train_model(args: argparse.Namespace) -> int:
             _remove(checkpoint)
     torch.manual_seed(config.seed)
     model, costs = build(args.model, data, width=args.width, dropout=args.dropout)
-    say(_screen(args, config, data, costs, name, group.world_size), flush=True)
+    say(_screen(args, config, device, data, costs, name, group.world_size), flush=True)
 
     resumed = checkpoint.exists()
     start = time.process_time()
@@ -68,12 +74,14 @@ def train_model(args: argparse.Namespace) -> int:
         if isinstance(error.__cause__, OSError):  # it cannot be read or written: to begin anew would not help
             raise
         raise UsageError(f"{error} (--fresh begins anew.)") from error
-    except RuntimeError as error:
-        said = str(error).partition("\n")[0]
-        # The CPU's allocator has no class of its own.
-        if not (isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in said):
+    except TrainingError as error:
+        if error.__cause__ is None or not out_of_memory(error.__cause__):
             raise
-        raise UsageError(f"{said} Try a smaller --batch-size than {config.batch_size}.") from error
+        said = str(error).replace("batch_size", "--batch-size").replace("amp=True", "--amp")
+        kept = ""
+        if checkpoint.exists():
+            kept = f" {checkpoint} holds what was done until then: with this recipe the command goes on from there."
+        raise UsageError(f"{said}.{kept}") from error
     if not first:
         return 130 if history.interrupted else 0
     if history.interrupted:
@@ -85,7 +93,7 @@ def train_model(args: argparse.Namespace) -> int:
             say(f"To go on: cnn-course {again}", flush=True)
         return 130
 
-    loss, right = train.evaluate(model, data.test)
+    loss, right = train.evaluate(model, data.test, min(config.batch_size, EVALUATED_AT_ONCE))
     errors = round((1 - right) * len(data.test))
     say(f"test split, {len(data.test):,} images, looked at once: accuracy {right:.4f}, {errors:,} errors")
     about = {
@@ -96,6 +104,7 @@ def train_model(args: argparse.Namespace) -> int:
         "images": _counts(data),
         "seed": config.seed,
         "device": history.device,
+        "precision": history.precision,
         "processes": group.world_size,
         "wall_seconds": round(float(history.column("seconds").sum()), 1),
         # Of this process: a resumed run has no record of the time before.
@@ -126,7 +135,6 @@ def recipe(args: argparse.Namespace) -> TrainConfig:
         config = TrainConfig(
             **{key: given[key] for key in names & given.keys()}, augment=None if augment == Augment() else augment
         )
-        train.choose_device(config.device)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return config
@@ -181,15 +189,20 @@ def build(
                 f"images of {written}. At most {MOST_BYTES // 2**30} GiB are allowed: choose a smaller one"
             )
         network = make(**arguments).eval()
-        channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), shape[0])
+        channels = first_channels(network) or shape[0]
         if channels != shape[0]:
-            raise UsageError(f"{name} is for images with {channels} channels; those of {data.name} are {written}")
+            others = [other for other, maker in shell_names().items() if _takes(maker, "channels")]
+            raise UsageError(
+                f"{name} is for images with {channels} channels; those of {data.name} are {written}: choose a network "
+                f"that takes any ({', '.join(others)}), or a folder of {'colour' if channels == 3 else 'grey'} pictures"
+            )
         with torch.inference_mode():
             logits = network(torch.zeros(1, *seen))
     except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
         said = (str(error) or "not enough memory").splitlines()[0]
-        for key, option in ((side, "--width"), ("dropout", "--dropout")):
-            said = re.sub(rf"(?<!-)\b{key}\b", option, said) if key in chosen else said
+        scaled = {"size": "--size"} if data.name not in datasets.NAMES else {}  # a folder's images can be
+        for key, option in ({side: "--width", "dropout": "--dropout"} | scaled).items():
+            said = re.sub(rf"(?<!-)\b{key}\b", option, said) if key in chosen or key in scaled else said
         raise UsageError(f"{name} cannot be built for images of {written}: {said}") from error
     if logits.shape[1] < len(data.classes):
         raise UsageError(f"{name} tells {logits.shape[1]} classes apart; {data.name} has {len(data.classes)}")
@@ -198,6 +211,10 @@ def build(
         parts = OrderedDict(border=nn.ZeroPad2d(padding), **parts)
     parameters = sum(p.numel() for p in network.parameters())
     return nn.Sequential(parts), {"parameters": parameters, "macs": _macs(network, seen)}
+
+
+def _takes(make: Callable[..., nn.Module], parameter: str) -> bool:
+    return parameter in inspect.signature(make).parameters
 
 
 def _macs(network: nn.Module, shape: tuple[int, ...]) -> int | None:
@@ -277,12 +294,17 @@ def _counts(data: Dataset) -> dict:
 
 
 def _screen(
-    args: argparse.Namespace, config: TrainConfig, data: Dataset, costs: dict, name: str, processes: int
+    args: argparse.Namespace,
+    config: TrainConfig,
+    device: torch.device,
+    data: Dataset,
+    costs: dict,
+    name: str,
+    processes: int,
 ) -> str:
     """What is about to happen, one line for each thing."""
     sizes = " / ".join(f"{len(part):,}" for part in (data.train, data.val, data.test))
     shape = "x".join(map(str, data.train.images.shape[1:]))
-    device = train.choose_device(config.device)
     threads = torch.get_num_threads()
     where = f"{threads} thread{'s' * (threads > 1)}"
     if device.type == "cuda":

@@ -58,7 +58,7 @@ def check(
     if describe.is_tensor(got):
         try:
             got = got.detach().numpy()
-        except (RuntimeError, TypeError):  # sparse, on another device, without values
+        except (RuntimeError, TypeError):  # sparse, without values
             raise CheckFailed(f"{description}: expected an ordinary tensor of numbers, got another kind.") from None
     if isinstance(expected, (int, np.integer)):
         check_integer(description, got, int(expected), mistakes=mistakes, hint=hint)
@@ -108,6 +108,8 @@ def call(description: str, function: Callable[..., Any], *arguments: Any, **opti
                 f"{description}: {which} was changed by your function. Whoever calls it may still need that {kind}: "
                 f"work on a copy ({copied}) or build a new one."
             )
+    if describe.is_tensor(got) and got.device.type not in ("cpu", "meta"):
+        return got.cpu()  # who has a GPU may use it
     return got
 
 

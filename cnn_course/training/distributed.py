@@ -57,6 +57,8 @@ def setup(device_name: str = "auto", patience: timedelta = PATIENCE) -> Group:
     rank, world_size, local = map(_number, ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if not 0 <= rank < world_size or local < 0:
         raise DistributedError(f"there is no process {rank} of {world_size}: torchrun sets RANK and WORLD_SIZE")
+    if world_size == 1:
+        return Group(device=device_name)
     if device_name == "auto":
         device_name = "cuda" if torch.cuda.is_available() else "cpu"
     if device_name not in ("cpu", "cuda"):
@@ -69,6 +71,11 @@ def setup(device_name: str = "auto", patience: timedelta = PATIENCE) -> Group:
             )
         device_name = f"cuda:{local}"
         torch.cuda.set_device(local)
+    if missing := [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise DistributedError(
+            f"RANK and WORLD_SIZE say that this is process {rank} of {world_size}, and {' and '.join(missing)} do not "
+            "say where the others are: start it with torchrun, or unset RANK and WORLD_SIZE to train in one process"
+        )
     group = Group(rank, world_size, device_name)
     if not dist.is_initialized():
         with together(group):

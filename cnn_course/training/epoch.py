@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +15,8 @@ from cnn_course.errors import TrainingError
 from cnn_course.training import distributed
 from cnn_course.training.distributed import Group
 from cnn_course.training.labelled import as_input, check_logits, out_of_memory, said
-from cnn_course.training.recipe import TrainConfig, lr_at
+from cnn_course.training.precision import Precision
+from cnn_course.training.recipe import DrawsAhead, TrainConfig, lr_at
 
 AUXILIARY = 0.3  # weight of the loss of auxiliary heads, as in GoogLeNet (Szegedy et al. 2015)
 
@@ -24,6 +27,7 @@ def one_epoch(
     images: torch.Tensor,
     labels: torch.Tensor,
     config: TrainConfig,
+    precision: Precision,
     group: Group,
     order: torch.Generator,
     epoch: int,
@@ -40,14 +44,15 @@ def one_epoch(
     losses = torch.zeros(len(batches), device=images.device)
     correct = torch.zeros((), device=images.device)
     highest = int(labels.max())
+    changes = _changes(config.augment, batches, images, draws)
     for step, batch in enumerate(_bar(batches, f"epoch {epoch}") if group.rank == 0 else batches):
         for parameters in optimizer.param_groups:
             parameters["lr"] = lr_at(steps_before + step, steps, config)
         x, y = images[batch], distributed.share(labels[batch], group)
         if config.augment is not None:
-            x = _augmented(x, draws, config.augment)
+            x = _augmented(x, changes[step])
         x = distributed.share(x, group)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=config.amp):
+        with precision.autocast(images.device):
             outputs = network(as_input(x))
         logits, *heads = _all_logits(outputs, len(x), highest)
         loss = _summed_loss(logits, y, config)
@@ -55,8 +60,9 @@ def one_epoch(
             loss = loss + AUXILIARY * _summed_loss(head, y, config)
         optimizer.zero_grad()
         # Processes average their gradients: the mean over the whole batch, also where their shares differ in size.
-        (loss / len(batch) * group.world_size).backward()
-        optimizer.step()
+        precision.scaler.scale(loss / len(batch) * group.world_size).backward()
+        precision.scaler.step(optimizer)
+        precision.scaler.update()
         losses[step] = loss.detach()
         correct += (logits.detach().argmax(dim=1) == y).sum()
     losses, correct = distributed.total(losses, group), distributed.total(correct, group)
@@ -67,21 +73,49 @@ def one_epoch(
     return float(losses.sum()) / len(images), float(correct) / len(images)
 
 
-def _augmented(
-    x: torch.Tensor, draws: torch.Generator, augment: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-) -> torch.Tensor:
+Change = Callable[[torch.Tensor], torch.Tensor]
+
+
+def _changes(
+    augment: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None,
+    batches: tuple[torch.Tensor, ...],
+    images: torch.Tensor,
+    draws: torch.Generator,
+) -> list[Change]:
+    """What `augment` does to each batch. What can be drawn ahead goes to the device once, and not in each step."""
+    if augment is None:
+        return []
+    ahead: object = augment
+    if not isinstance(ahead, DrawsAhead):
+        return [lambda x: augment(x, draws)] * len(batches)
+    sizes = [len(batch) for batch in batches]
+    with _failing_augment(images[: sizes[0]]):
+        drawn = [ahead.draw(size, images[:1], draws) for size in sizes]
+    whole = {name: torch.cat([numbers[name] for numbers in drawn]).to(images.device) for name in drawn[0]}
+    parts = {name: numbers.split(sizes) for name, numbers in whole.items()}
+    numbers = [{name: part[i] for name, part in parts.items()} for i in range(len(batches))]
+    return [partial(ahead.apply, drawn=each) for each in numbers]
+
+
+def _augmented(x: torch.Tensor, change: Change) -> torch.Tensor:
     """The batch after `augment`, which anybody may have written."""
+    with _failing_augment(x):
+        changed = change(x)
+    if not isinstance(changed, torch.Tensor) or changed.ndim != 4 or len(changed) != len(x) or changed.is_complex():
+        raise TrainingError(f"augment must return a batch of {len(x)} images (N, C, H, W), not {shown(changed)}")
+    return changed
+
+
+@contextmanager
+def _failing_augment(x: torch.Tensor) -> Iterator[None]:
     try:
-        changed = augment(x, draws)
+        yield
     except Exception as error:
         if out_of_memory(error):
             raise
         raise TrainingError(
             f"augment failed on a batch of shape {tuple(x.shape)}, because it raised {said(error)}"
         ) from error
-    if not isinstance(changed, torch.Tensor) or changed.ndim != 4 or len(changed) != len(x) or changed.is_complex():
-        raise TrainingError(f"augment must return a batch of {len(x)} images (N, C, H, W), not {shown(changed)}")
-    return changed
 
 
 def _all_logits(outputs: object, images: int, highest: int) -> list[torch.Tensor]:

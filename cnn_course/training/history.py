@@ -65,12 +65,14 @@ class History:
 
     interrupted: it was stopped early by hand (Ctrl-C, or the notebook's stop button).
     restored: the epoch whose weights the model has, where `patience` went back to the best one; else None.
+    precision: what the forward passes of training computed in: "float32", or with amp "bfloat16" or "float16".
     """
 
     epochs: list[Epoch] = field(default_factory=list)
     interrupted: bool = False
     device: str = "cpu"
     restored: int | None = None
+    precision: str = "float32"
 
     def column(self, name: str) -> NDArray[np.float64]:
         """One figure for every epoch, e.g. column("train_loss") -> (epochs,) float64; NaN where there was none.

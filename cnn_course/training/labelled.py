@@ -142,6 +142,8 @@ def logits_of(model: nn.Module, images: NDArray[np.uint8], name: str) -> torch.T
             raise
         other = next((p.dtype for p in model.parameters() if p.dtype != torch.float32), None)
         hint = "" if other is None else f"; images come as float32, and it has weights in {other}: model.float()"
+        if x.shape[1] == 1 and first_channels(model) == 3:
+            hint += "; it is for colour pictures, and grey ones become such with np.repeat(images, 3, axis=1)"
         raise ValueError(
             f"model cannot take images of shape {tuple(x.shape[1:])} ({name}): {said(error)}{hint}"
         ) from error
@@ -152,6 +154,11 @@ def logits_of(model: nn.Module, images: NDArray[np.uint8], name: str) -> torch.T
             f"model gives logits for {name} that are no finite numbers: look for NaN and infinity in its weights"
         )
     return logits
+
+
+def first_channels(model: nn.Module) -> int | None:
+    """The channels that its first convolution takes; None where it has none."""
+    return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), None)
 
 
 def check_logits(logits: object, images: int) -> torch.Tensor:
@@ -171,7 +178,7 @@ def said(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
-def out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether torch had no memory; the CPU's allocator has no class of its own."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 

@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -27,6 +27,17 @@ MOST_RATE = 1e18
 RISE, START, END = 0.3, 1 / 25, 1 / 250_000
 
 
+@runtime_checkable
+class DrawsAhead(Protocol):
+    """An augmentation that can draw for many batches before it sees the first, as `augment.Augment` does."""
+
+    def draw(self, n: int, images: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Numbers for n pictures, on the CPU: (n, ...) each."""
+
+    def apply(self, images: torch.Tensor, drawn: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The pictures, changed as these numbers say, which are where the pictures are."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train, on the cross-entropy. The first weights are those that the model comes with.
@@ -41,7 +52,8 @@ class TrainConfig:
     patience: stop after that many epochs without a better val accuracy; the model ends with its best epoch's weights.
     augment: changes every training batch, such as `augment.Augment(crop=4, flip=True)`: (uint8 images, generator) ->
     images.
-    amp: forward passes of training in bfloat16 where that is safe (torch.autocast); the weights stay float32.
+    amp: forward passes of training in half precision where that is safe (torch.autocast): bfloat16, or float16 on GPUs
+    that have none, with a gradient scaler; the weights stay float32.
     channels_last: keep the channels of a pixel together in memory; None is yes on CPU and CUDA, where it is faster.
     compile: train through torch.compile, which needs a C++ compiler and pays only in long runs.
     Raises TypeError for what is of another kind, ValueError for a value that cannot work; both name the setting.

@@ -42,46 +42,58 @@ def identity(model: nn.Module, data: Labelled, val: Labelled | None, config: Tra
     return known
 
 
-def save(
-    path: str | os.PathLike[str],
-    run: dict[str, str],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    order: torch.Generator,
-    history: History,
-    best: dict[str, torch.Tensor] | None,
-    *,
-    trial: bool = False,
-) -> None:
-    """Write the state after the last epoch of `history`. run: its identity. best: weights of the best epoch.
+@dataclasses.dataclass
+class State:
+    """What a run depends on beside its settings. order: of the images. best: the weights of the best epoch."""
 
-    trial: raise what this would raise, before hours of training and not after; it leaves no file.
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    order: torch.Generator
+    scaler: torch.amp.GradScaler
+    history: History
+    best: dict[str, torch.Tensor] | None = None
+
+
+def save(path: str | os.PathLike[str], run: dict[str, str], state: State, *, trial: bool = False) -> None:
+    """Write the state after the last epoch of its history, which may be trained and not yet validated.
+
+    run: its identity. trial: raise what this would raise, before hours of training and not after; it leaves no file.
     """
-    state = {
+    parts = {
         "run": run,
-        "model": dict(model.state_dict()),
-        "optimizer": optimizer.state_dict(),
-        "order": order.get_state(),
-        "history": [dataclasses.asdict(row) for row in history.epochs],
-        "best": best,
+        "model": _on_cpu(dict(state.model.state_dict())),
+        "optimizer": _on_cpu(state.optimizer.state_dict()),
+        "order": state.order.get_state(),
+        "scaler": state.scaler.state_dict(),
+        "history": [dataclasses.asdict(row) for row in state.history.epochs],
+        "best": _on_cpu(state.best),
     }
-    checkpoint.save(path, state, trial=trial)
+    checkpoint.save(path, parts, trial=trial)
 
 
-def check(state: dict[str, Any], path: str | os.PathLike[str], run: dict[str, str], epochs: int) -> None:
-    """Raises CheckpointError for a loaded state of another run, naming what differs."""
-    if not _PARTS <= state.keys() or not isinstance(state["run"], dict):
+def _on_cpu(value: Any) -> Any:
+    """Weights and what an optimizer keeps: a file is the same wherever the training ran."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu()
+    if isinstance(value, dict):
+        return {key: _on_cpu(each) for key, each in value.items()}
+    return [_on_cpu(each) for each in value] if isinstance(value, list) else value
+
+
+def check(saved: dict[str, Any], path: str | os.PathLike[str], run: dict[str, str], epochs: int) -> None:
+    """Raises CheckpointError for what was saved of another run, naming what differs."""
+    if not _PARTS <= saved.keys() or not isinstance(saved["run"], dict):
         raise CheckpointError(f"{path} is no checkpoint of a training: name another file to begin anew.")
-    then = state["run"]
+    then = saved["run"]
     differs = [
         f"{name} was {then.get(name, 'unknown')} and is {run.get(name, 'unknown')}"
         for name in {**then, **run}
         if then.get(name) != run.get(name)
     ]
-    if not isinstance(state["history"], list):
+    if not isinstance(saved["history"], list):
         raise CheckpointError(f"{path} is no checkpoint of a training: name another file to begin anew.")
-    if len(state["history"]) > epochs:
-        differs.append(f"it has {len(state['history'])} epochs and now there are to be {epochs}")
+    if len(saved["history"]) > epochs:
+        differs.append(f"it has {len(saved['history'])} epochs and now there are to be {epochs}")
     if differs:
         raise CheckpointError(
             f"{path} is from another run: {'; '.join(differs)}. "
@@ -89,33 +101,27 @@ def check(state: dict[str, Any], path: str | os.PathLike[str], run: dict[str, st
         )
 
 
-def restore(
-    state: dict[str, Any],
-    path: str | os.PathLike[str],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    order: torch.Generator,
-    history: History,
-) -> dict[str, torch.Tensor] | None:
-    """Put a state that `check` let pass into model, optimizer, generator and history; returns the best weights.
+def restore(saved: dict[str, Any], path: str | os.PathLike[str], state: State) -> None:
+    """Put what was saved, and what `check` let pass, into `state`.
 
-    Raises CheckpointError, which names the file at `path`, for a state that somebody has changed; the model is then as
-    it was.
+    Raises CheckpointError, which names the file at `path`, where somebody has changed it; the model is then as it was.
     """
+    model, best = state.model, saved["best"]
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    best = state["best"]
     try:
-        rows = _rows(state)
-        _check_weights("model", state["model"], model)
+        rows = _rows(saved)
+        _check_weights("model", saved["model"], model)
         if best is not None:
             _check_weights("best", best, model)
             model.load_state_dict(best)
-        if (best is None) != (state["run"].get("patience") == "None" or not rows):
+        patient = saved["run"].get("patience") != "None"
+        if (best is not None) != (patient and any(row.val_accuracy is not None for row in rows)):
             raise ValueError("best: there are weights of the best epoch where there is patience, and only there")
-        _check_optimizer(state["optimizer"], optimizer, rows)
-        model.load_state_dict(state["model"])
-        _load_optimizer(state["optimizer"], optimizer)
-        _load_order(state["order"], order)
+        _check_optimizer(saved["optimizer"], state.optimizer, rows)
+        model.load_state_dict(saved["model"])
+        _load_optimizer(saved["optimizer"], state.optimizer)
+        _load_order(saved["order"], state.order)
+        _load_scaler(saved.get("scaler", {}), state.scaler)
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         model.load_state_dict(before)
         why = str(error).partition("\n")[0]
@@ -123,18 +129,18 @@ def restore(
             f"the checkpoint {os.fspath(path)} is not as a training left it ({why}): put a good copy in its place, or "
             "name another file to begin anew."
         ) from error
-    history.epochs[:] = rows
-    return best
+    state.history.epochs[:] = rows
+    state.best = best
 
 
 # --- whether a state is one that a training leaves: each raises ValueError, which says where it is not
 
 
-def _rows(state: dict[str, Any]) -> list[Epoch]:
+def _rows(saved: dict[str, Any]) -> list[Epoch]:
     """The rows of the history: epochs 1, 2, 3 ... with losses that are numbers."""
     rows = []
-    validated = state["run"].get("validation data") != "none"
-    for number, row in enumerate(state["history"], start=1):
+    validated = saved["run"].get("validation data") != "none"
+    for number, row in enumerate(saved["history"], start=1):
         where = f"history, row {number}"
         if not isinstance(row, dict) or set(row) != {field.name for field in dataclasses.fields(Epoch)}:
             raise ValueError(f"{where}: it must have the columns of a history, not {brief(row)}")
@@ -144,8 +150,11 @@ def _rows(state: dict[str, Any]) -> list[Epoch]:
             raise ValueError(f"{where}: {error}") from error
         if row["epoch"] != number:
             raise ValueError(f"{where}: its epoch must be {number}, not {brief(row['epoch'])}")
+        # The last one may have been trained and not yet validated.
+        unseen = number == len(saved["history"]) and row["val_loss"] is row["val_accuracy"] is None
+        there = validated and not unseen
         for name, value in row.items():
-            if name.startswith("val_") and (value is not None) != validated:
+            if name.startswith("val_") and (value is not None) != there:
                 raise ValueError(f"{where}: {name} is there where there is validation data, got {brief(value)}")
             most = 1 if name.endswith("accuracy") else math.inf
             if value is not None and not 0 <= value <= most:
@@ -243,6 +252,20 @@ def _load_order(found: Any, order: torch.Generator) -> None:
         order.set_state(found)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"order: it must be the state of a generator, not {shown(found)}") from error
+
+
+def _load_scaler(found: Any, scaler: torch.amp.GradScaler) -> None:
+    """A run that computes in float16 and did so before: the factor, and how long it has held."""
+    if not isinstance(found, dict):
+        raise ValueError(f"scaler: it must be the state of a gradient scaler, not {shown(found)}")
+    if not scaler.is_enabled() or not found:
+        return
+    own = scaler.state_dict()
+    if found.keys() != own.keys() or not all(type(found[name]) is type(own[name]) for name in own):
+        raise ValueError(f"scaler: it must have {', '.join(own)}, not {brief(found)}")
+    if not 0 < found["scale"] < math.inf or found["_growth_tracker"] < 0:
+        raise ValueError(f"scaler: its factor must be a number above 0, not {brief(found['scale'])}")
+    scaler.load_state_dict(own | {name: found[name] for name in ("scale", "_growth_tracker")})
 
 
 def _shapes(model: nn.Module) -> list[tuple]:

@@ -15,7 +15,7 @@ from cnn_course.grading.sandbox.alarm import alarm, undisturbed
 from cnn_course.grading.sandbox.cold_host import ColdHost
 from cnn_course.grading.sandbox.warm_host import Host
 from grading.attack import function
-from grading.test_attacks import FULL_MARKS, MASTER, below, grade
+from grading.test_attacks import FULL_MARKS, MASTER, below, grade, master_of
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 OTHERS = FULL_MARKS - 4  # the points of the questions beside question 3
@@ -164,13 +164,15 @@ def conv_2d(x, w):
 
 def test_a_right_answer_on_a_busy_machine_is_slow_and_not_wrong(crowded, crowded_host, monkeypatch):
     monkeypatch.setattr(student, "CALL_SECONDS", 1.5)
-    result = grade(crowded_host, right_after(0.6, "process_time"), rules=False, seconds=60.0)
+    slow = right_after(0.6, "process_time")
+    result = grade(crowded_host, slow, master=master_of("q3"), rules=False, seconds=60.0)
     assert "q3-visible" not in messages(result), "0.6 s of work take about 3 s here"
 
 
 def test_what_sleeps_is_stopped_on_a_busy_machine_too(crowded, crowded_host, monkeypatch):
     monkeypatch.setattr(student, "CALL_SECONDS", 1.5)
-    assert "no answer after 1.5" in messages(grade(crowded_host, right_after(30, "sleep"), rules=False))["q3-visible"]
+    result = grade(crowded_host, right_after(30, "sleep"), master=master_of("q3"), rules=False)
+    assert "no answer after 1.5" in messages(result)["q3-visible"]
 
 
 def test_waiting_is_given_back_up_to_a_bound():

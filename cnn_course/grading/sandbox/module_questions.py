@@ -1,4 +1,7 @@
-"""What may be asked of a torch module that a student built, where it lives: plain arrays and numbers come back."""
+"""What may be asked of a torch module that a student built, where it lives: plain arrays and numbers come back.
+
+It may be on a GPU: then what it is asked goes there.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +33,8 @@ def _forward(module: nn.Module, x: np.ndarray, training: bool) -> np.ndarray:
     module.train(training)
     try:
         with torch.no_grad():
-            return module(torch.from_numpy(x)).numpy().copy()  # not of a copy: a module that changes x is found out
+            # Not of a copy, but on a GPU: a module that changes x is found out.
+            return module(torch.from_numpy(x).to(_device(module))).cpu().numpy().copy()
     finally:
         module.train(before)
 
@@ -38,10 +42,15 @@ def _forward(module: nn.Module, x: np.ndarray, training: bool) -> np.ndarray:
 def _gradients(module: nn.Module, images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
     module.train()
     parameters = [p for p in module.parameters() if p.requires_grad]
-    loss = F.cross_entropy(module(torch.from_numpy(np.array(images))), torch.from_numpy(np.array(labels)))
+    x, y = (torch.from_numpy(np.array(array)).to(_device(module)) for array in (images, labels))
+    loss = F.cross_entropy(module(x), y)
     zeros = [torch.zeros_like(p) for p in parameters]
     found = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else zeros
-    return [(g if g is not None else z).detach().numpy().copy() for g, z in zip(found, zeros, strict=True)]
+    return [(g if g is not None else z).detach().cpu().numpy().copy() for g, z in zip(found, zeros, strict=True)]
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
 
 
 # What may be asked of a module, there where it lives.
