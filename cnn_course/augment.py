@@ -13,11 +13,20 @@ from torch.nn import functional as F
 
 from cnn_course.arguments.floats import finite
 from cnn_course.arguments.integers import integer
-from cnn_course.arguments.objects import flag, instance
+from cnn_course.arguments.memory import affordable
+from cnn_course.arguments.objects import flag, instance, mapping
 from cnn_course.arguments.shown import brief, shown
 
 DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 HALF_TURN = 180  # degrees either way reach every angle
+NUMBERS_EACH = 16  # at most, for one picture, with what is thrown away again
+# What is drawn for each picture.
+DRAWN = {
+    "flip": ((), torch.bool),
+    "rotate": ((2, 3), torch.float32),
+    "crop": ((2,), torch.int64),
+    "cutout": ((2,), torch.int64),
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class Augment:
         Raises TypeError or ValueError as a call does.
         """
         n = integer("n", n, least=0)
+        affordable("n", n, NUMBERS_EACH * n)
         _, _, height, width = _check(images, generator)
         _pixels("crop", self.crop, images, spare=1)
         _pixels("cutout", self.cutout, images)
@@ -70,7 +80,12 @@ class Augment:
         return drawn
 
     def apply(self, images: torch.Tensor, drawn: dict[str, torch.Tensor]) -> torch.Tensor:
-        """images: (n, C, H, W) -> the same, changed as `drawn` says: numbers from `draw`, on the pictures' device."""
+        """images: (n, C, H, W) -> the same, changed as `drawn` says: numbers from `draw`, on the pictures' device.
+
+        Raises TypeError or ValueError for numbers of another kind, for another batch or another augmentation. That they
+        are in range is not looked at: a GPU would have to wait for it.
+        """
+        self._check_drawn(_check_images(images), images.device, drawn)
         if self.flip:
             images = _flipped(images, drawn["flip"])
         if self.rotate:
@@ -80,6 +95,18 @@ class Augment:
         if self.cutout:
             images = _cut_out(images, self.cutout, drawn["cutout"])
         return images
+
+    def _check_drawn(self, shape: torch.Size, device: torch.device, drawn: dict[str, torch.Tensor]) -> None:
+        wanted = {name: form for name, form in DRAWN.items() if getattr(self, name)}
+        mapping("drawn", drawn, "a dict of tensors, as draw gives it")
+        if drawn.keys() != wanted.keys():
+            raise ValueError(f"drawn must have {sorted(wanted)}, as {self} draws them, not {brief(sorted(drawn))}")
+        for name, (each, dtype) in wanted.items():
+            numbers = instance(f"drawn[{name!r}]", drawn[name], torch.Tensor, "a tensor, as draw gives it")
+            if (numbers.shape, numbers.dtype, numbers.device) != ((shape[0], *each), dtype, device):
+                raise ValueError(
+                    f"drawn[{name!r}] must be {dtype} of shape {(shape[0], *each)} on {device}, not {shown(numbers)}"
+                )
 
 
 def random_crop(images: torch.Tensor, padding: int, generator: torch.Generator) -> torch.Tensor:
@@ -177,6 +204,17 @@ def _cut_out(images: torch.Tensor, size: int, first: torch.Tensor) -> torch.Tens
 
 
 def _check(images: torch.Tensor, generator: torch.Generator) -> torch.Size:
+    """The shape of a batch. Raises TypeError or ValueError unless it is one of pictures and the generator the CPU's."""
+    _check_images(images)
+    instance("generator", generator, torch.Generator, "a torch.Generator, such as torch.Generator().manual_seed(0)")
+    if generator.device.type != "cpu":
+        raise ValueError(
+            f"generator must be one of the CPU, so that a seed means the same on each device: {generator.device}"
+        )
+    return images.shape
+
+
+def _check_images(images: torch.Tensor) -> torch.Size:
     """The shape of a batch. Raises TypeError or ValueError unless it is one of pictures, uint8 or float."""
     instance("images", images, torch.Tensor, "a tensor of shape (N, C, H, W)")
     if images.ndim != 4 or 0 in images.shape[1:]:
@@ -185,11 +223,6 @@ def _check(images: torch.Tensor, generator: torch.Generator) -> torch.Size:
         )
     if images.is_meta or images.layout != torch.strided or images.dtype not in DTYPES:
         raise TypeError(f"images must be uint8 or floats, on a device that computes and dense, not {shown(images)}")
-    instance("generator", generator, torch.Generator, "a torch.Generator, such as torch.Generator().manual_seed(0)")
-    if generator.device.type != "cpu":
-        raise ValueError(
-            f"generator must be one of the CPU, so that a seed means the same on each device: {generator.device}"
-        )
     return images.shape
 
 

@@ -309,8 +309,10 @@ def _named(value: Any) -> object:
 def circumstances(device: str = "cpu") -> dict[str, Any]:
     """Where a training ran: hardware, versions of Python and packages, the commit of the course (None if unknown).
 
-    device: what computed. A GPU that was there and had no part in it is not named.
+    device: what computed. A GPU that was there and had no part in it is not named. Raises TypeError for what is no
+    text.
     """
+    objects.text("device", device)
     gpu = "Apple GPU" if device == "mps" else None
     if device.startswith("cuda") and torch.cuda.is_available():
         gpu = torch.cuda.get_device_name(device)

@@ -7,7 +7,10 @@ import torch
 from torch import nn
 
 from cnn_course import checkpoint, runs, train
+from cnn_course.augment import Augment
 from cnn_course.training.history import Epoch, History
+
+EVERY = Augment(crop=1, flip=True, rotate=5.0, cutout=2)
 
 
 @dataclass
@@ -62,6 +65,12 @@ def kept(folder):
 
 CALLS = {
     "augment.Augment": lambda: {"crop": 1},
+    "augment.Augment.draw": lambda: {**batch(), "self": EVERY, "n": 3},
+    "augment.Augment.apply": lambda: {
+        "self": EVERY,
+        "images": batch()["images"],
+        "drawn": EVERY.draw(3, **batch()),
+    },
     "augment.cutout": lambda: {**batch(), "size": 2},
     "augment.random_crop": lambda: {**batch(), "padding": 1},
     "augment.random_flip": batch,

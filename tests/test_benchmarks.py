@@ -75,15 +75,42 @@ def test_training_benchmark(run, tmp_path):
     """Its output has the promised form. No time is checked: that would depend on the machine."""
     file = tmp_path / "ratios.json"
     said = run("training", "--tiny", "--repeat", 1, "--epochs", 1, "--threads", 1, "--json", file)
-    assert "PyTorch's threads: 1" in said and "768 images of " in said
+    assert "PyTorch's threads: 1" in said and "768 images of " in said and " more than the bare step (aim 3)" in said
     results = json.loads(file.read_text())
-    assert list(results["loops"]) == ["fit", "loop, main process", "loop, 2 workers"]
+    assert list(results["loops"]) == [
+        "fit",
+        "fit without cropping",
+        "bare step",
+        "loop, main process",
+        "loop, 2 workers",
+    ]
     for row in results["loops"].values():
         assert row["seconds_per_epoch"] > 0 and 0 < row["middle_half"][0] <= row["middle_half"][1]
         assert 0 <= row["accuracy"] <= 1 and len(row["accuracies"]) == 1
     assert results["loops"]["fit"]["ratio"] == 1
     assert [row["net"] for row in results["switches"]] == ["LeNet"]
     assert results["switches"][0]["images_per_second"].keys() == {"none", "amp"}
+
+
+def test_gpu_benchmark(run, tmp_path):
+    """All of it, small and on the CPU; what was done is not done again."""
+    said = run("gpu", "--tiny", "--output", tmp_path)
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["second device"]["found"]["failed"] == {} and found["second device"]["found"]["cases"] > 10
+    assert [found[f"speed of LeNet, {each}"]["found"].keys() for each in ("none", "amp", "channels_last")] == [
+        {"images_per_second"}
+    ] * 3
+    assert (tmp_path / "plain20-paper-shapes-s0.json").exists()
+    assert said.endswith(f"Written to {tmp_path}. Done.\n")
+    before = (tmp_path / "gpu.json").read_bytes()
+    assert run("gpu", "--tiny", "--output", tmp_path) == f"Written to {tmp_path}. Done.\n"
+    assert (tmp_path / "gpu.json").read_bytes() == before
+
+
+def test_gpu_benchmark_begins_nothing_after_its_time(run, tmp_path):
+    said = run("gpu", "--tiny", "--minutes", 1e-9, "--output", tmp_path)
+    assert "The same call goes on with: second device, speed of LeNet, none" in said
+    assert said.endswith("fit and the loop, resnet56\n")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
