@@ -7,7 +7,6 @@ writer: of several processes that train one model, the first. The state holds te
 dicts, lists and tuples, and is read with weights_only=True: a file from elsewhere can be wrong, but cannot run code.
 """
 
-import glob
 import hashlib
 import io
 import os
@@ -19,7 +18,7 @@ import torch
 from cnn_course.arguments import objects
 from cnn_course.errors import CheckpointError
 from cnn_course.files import system_errors
-from cnn_course.files.whole_files import check_is_file, read_file, write_whole, written_beside
+from cnn_course.files.whole_files import check_is_file, read_file, remove_parts, write_whole, written_beside
 
 TITLE = b"cnn-course checkpoint, version 1\n"
 MOST_BITS = 2000  # of an integer that torch reads back
@@ -45,8 +44,7 @@ def save(path: str | os.PathLike[str], state: dict[str, Any], *, trial: bool = F
     data = b"".join((TITLE, _digest(body.getbuffer()), b"\n", body.getbuffer()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            part.unlink(missing_ok=True)
+        remove_parts(path)
         check_is_file(path)
         if trial:
             with written_beside(path, data):

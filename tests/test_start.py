@@ -208,6 +208,15 @@ def test_a_folder_of_another_course_is_left_alone(course, tmp_path, taken):
     assert contents(tmp_path / "other") == before
 
 
+def test_what_a_killed_start_left_half_written_goes(course, tmp_path):
+    folder = tmp_path / "mine"
+    lay_out(course, folder)
+    (folder / "lectures" / ".01_one.ipynb.x7_ab12.part").write_bytes(b"half")
+    (folder / f".{NOTE}.x7_ab12.part").write_bytes(b"half")
+    lay_out(course, folder)
+    assert not list(folder.rglob("*.part"))
+
+
 def test_a_folder_with_files_of_ones_own_is_used(course, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import os
 import stat
 import tempfile
@@ -69,6 +70,12 @@ def written_beside(path: Path, data: bytes) -> Iterator[str]:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(part)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what writers of `path` have left beside it that were killed. Raises OSError."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def read_file(path: Path) -> bytes:

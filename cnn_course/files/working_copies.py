@@ -19,7 +19,7 @@ from cnn_course import __version__
 from cnn_course.errors import CourseFolderError
 from cnn_course.files import notebook_files, system_errors
 from cnn_course.files.course_files import NOTE, all_lectures, copies_folder
-from cnn_course.files.whole_files import check_writable, read_file, write_whole
+from cnn_course.files.whole_files import check_writable, read_file, remove_parts, write_whole
 
 PARTS = ("lectures", "labs")
 _BESIDE = re.compile(r" \([^()]*\)\.ipynb$")
@@ -74,6 +74,7 @@ def lay_out(course: Path, folder: Path) -> LaidOut:
         except ValueError as error:  # one notebook that is damaged leaves the others
             done.broken[name] = str(error)
     try:
+        remove_parts(folder / NOTE)
         # Noted first: a set-up that is broken off is not taken for somebody else's folder, nor its files for changed.
         known = before or {}
         coming = {name: _hash(data) for name, data in fresh.items() if not os.path.lexists(folder / name)}
@@ -99,6 +100,7 @@ def lay_out(course: Path, folder: Path) -> LaidOut:
 def _bring(folder: Path, name: str, data: bytes, known: dict[str, str], done: LaidOut) -> dict[str, str]:
     """Put one notebook into the folder, and write down in `done` what came of it. Gives what is to be noted of it."""
     path, there, fresh = folder / name, _hash_of(folder / name), _hash(data)
+    remove_parts(path)
     noted = {name: fresh}
     if there is None:
         _write(path, data)

@@ -200,14 +200,21 @@ def test_a_release_that_cannot_be_built(how, course, capsys):
     assert state(course) == before
 
 
-def test_a_lab_whose_first_cell_fails(course, capsys, bubblewrap, monkeypatch):
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("raise OSError('no such machine')", "the lab's first cell fails here: OSError: no such machine"),
+        ("import torchh", "this lab needs torchh, which cannot be imported here"),
+    ],
+)
+def test_a_lab_whose_first_cell_fails(line, says, course, capsys, bubblewrap, monkeypatch):
     path = course / "labs" / "release" / LAB / f"{LAB}.ipynb"
     book = nbformat.read(path, as_version=4)
-    next(cell for cell in book.cells if is_setup(cell)).source += "\nraise OSError('no such machine')"
+    next(cell for cell in book.cells if is_setup(cell)).source += f"\n{line}"
     nbformat.write(book, path)
     monkeypatch.setattr(judge.Judge, "__call__", JUDGE)
     end = ended(["labs", "check", "lab01"], capsys)
-    assert fault(end, ["the lab's first cell fails here: OSError: no such machine"], OBSCURE[:2]) == ""
+    assert fault(end, [says], OBSCURE[:2]) == ""
 
 
 @pytest.mark.parametrize("how", [how for how in HOWS if how != "folder"])

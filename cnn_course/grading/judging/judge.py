@@ -162,10 +162,15 @@ def grade(
 def _set_up(cell: nbformat.NotebookNode, names: dict) -> None:
     try:
         exec(compile(cell.source, "<setup>", "exec"), names)
+    except ImportError as error:
+        raise GradeError(
+            f"this lab needs {error.name or 'a package'}, which cannot be imported here ({error}): cnn-course doctor "
+            "says what is missing, and pip install 'cnn-course[lab]' brings it"
+        ) from error
     except (Exception, SystemExit) as error:
         raise GradeError(
-            f"the lab's first cell fails here: {type(error).__name__}: {error}. Is all installed that it imports? "
-            "Else mend the master."
+            f"the lab's first cell fails here: {type(error).__name__}: {error}. Install the course again; in a lab of "
+            "your own, mend its master."
         ) from error
 
 
