@@ -104,8 +104,8 @@ def answered(lab: str, folder: Path, **answers: str) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", MACHINES)
-def test_every_import_of_every_notebook(machine, tmp_path):
+def test_every_import_of_every_notebook(tmp_path):
+    """On the machine that lacks most: what is installed there is what a student has elsewhere."""
     found = {}
     for file in NOTEBOOKS:
         for cell in nbformat.read(file, as_version=4).cells:
@@ -114,7 +114,7 @@ def test_every_import_of_every_notebook(machine, tmp_path):
                 found |= {ast.unparse(n): 1 for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)}
     assert len(found) > 50
     (tmp_path / "imports.py").write_text("\n".join(sorted(found)), encoding="utf-8")
-    done = there(machine, tmp_path, "imports.py")
+    done = there("windows", tmp_path, "imports.py")
     assert done.returncode == 0, done.stderr
 
 

@@ -53,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         # A terminal or a file that knows ASCII only gets \xd7 for ×, rather than an error in the middle of a table.
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
+    # nbformat imports jsonschema, which with this package builds a grammar of web addresses, for longer than most
+    # commands take. No notebook is checked with it.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     warnings.formatwarning = lambda message, *_, **__: f"cnn-course: {message}\n"  # without a line of our code
     try:
         try:

@@ -18,9 +18,7 @@ from grading.attack import function
 from grading.test_attacks import FULL_MARKS, MASTER, below, grade, master_of
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
-OTHERS = FULL_MARKS - 4  # the points of the questions beside question 3
 FOREVER = {"q3-solution": "def conv_2d(x, w):\n    while True:\n        pass\n"}
-WHAT = "no answer after|is over|not called again"
 
 
 @pytest.fixture(scope="module")
