@@ -145,8 +145,11 @@ def open_jupyterlab(page, running: Server) -> None:
 
 
 def start_kernel(page) -> str:
-    """A kernel that no notebook has yet; its id."""
-    return page.evaluate("jupyterapp.serviceManager.kernels.startNew({ name: 'python3' }).then((kernel) => kernel.id)")
+    """A kernel that no notebook has yet; its id. Widgets talk to the first of its connections: ours ends here."""
+    return page.evaluate(
+        "jupyterapp.serviceManager.kernels.startNew({ name: 'python3' })"
+        ".then((kernel) => { const { id } = kernel; kernel.dispose(); return id; })"
+    )
 
 
 def open_notebook(page, name: str, seconds: float = 90, kernel: str | None = None) -> None:
