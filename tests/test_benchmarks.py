@@ -96,7 +96,7 @@ def test_gpu_benchmark(run, tmp_path):
     """All of it, small and on the CPU; what was done is not done again."""
     said = run("gpu", "--tiny", "--output", tmp_path)
     found = json.loads((tmp_path / "gpu.json").read_text())
-    assert found["second device"]["found"]["failed"] == {} and found["second device"]["found"]["cases"] > 10
+    assert found["second device"]["found"]["failed"] == {} and found["second device"]["found"]["cases"] > 6
     assert [found[f"speed of LeNet, {each}"]["found"].keys() for each in ("none", "amp", "channels_last")] == [
         {"images_per_second"}
     ] * 3

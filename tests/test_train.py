@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -117,6 +118,16 @@ def test_a_bar_on_a_terminal(monkeypatch):
         bar = epoch._bar((1, 2, 3), "epoch 1")
         assert list(bar) == [1, 2, 3]
     assert type(bar) is not type(iter(()))
+
+
+def test_a_bar_in_a_notebook_is_one_of_letters(monkeypatch, capsys):
+    """A widget would be saved with the notebook, and lost with the kernel."""
+    monkeypatch.setenv("JPY_SESSION_NAME", "a.ipynb")
+    monkeypatch.setenv("CNN_COURSE_WIDGETS", "1")
+    for _ in epoch._bar((1, 2, 3), "epoch 1"):
+        time.sleep(0.6)  # it comes after a second
+    out, err = capsys.readouterr()
+    assert "epoch 1:  67%" in out and err == ""
 
 
 def test_interrupt_keeps_what_was_trained(capsys):

@@ -155,11 +155,16 @@ def _seed(*numbers: int) -> int:
 
 
 def _bar(batches: tuple[torch.Tensor, ...], title: str) -> Iterator[torch.Tensor]:
-    """A tqdm bar where somebody watches: a terminal, or a notebook that is open in Jupyter; nothing elsewhere."""
+    """A tqdm bar where somebody watches: a terminal, or a notebook that is open in Jupyter; nothing elsewhere.
+
+    In a notebook it is one of letters, too: tqdm's own for notebooks is a widget, which is saved with the notebook and
+    cannot be shown when the kernel has gone.
+    """
     # Jupyter's server names the session for its kernels; a notebook run without a browser has no such name.
     notebook = "JPY_SESSION_NAME" in os.environ and os.environ.get("CNN_COURSE_WIDGETS", "1") != "0"
     if not (notebook or sys.stderr.isatty()):
         return iter(batches)
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
-    return iter(tqdm(batches, desc=title, leave=False, delay=1))
+    file, columns = (sys.stdout, 80) if notebook else (None, None)
+    return iter(tqdm(batches, desc=title, leave=False, delay=1, file=file, ncols=columns))

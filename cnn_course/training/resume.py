@@ -64,10 +64,11 @@ def save(path: str | os.PathLike[str], run: dict[str, str], state: State, *, tri
         "model": _on_cpu(dict(state.model.state_dict())),
         "optimizer": _on_cpu(state.optimizer.state_dict()),
         "order": state.order.get_state(),
-        "scaler": state.scaler.state_dict(),
         "history": [dataclasses.asdict(row) for row in state.history.epochs],
         "best": _on_cpu(state.best),
     }
+    if state.scaler.is_enabled():
+        parts["scaler"] = state.scaler.state_dict()
     checkpoint.save(path, parts, trial=trial)
 
 
