@@ -211,6 +211,7 @@ def test_a_folder_of_another_course_is_left_alone(course, tmp_path, taken):
 def test_what_a_killed_start_left_half_written_goes(course, tmp_path):
     folder = tmp_path / "mine"
     lay_out(course, folder)
+    lecture(folder, 1).unlink()  # killed while it was written
     (folder / "lectures" / ".01_one.ipynb.x7_ab12.part").write_bytes(b"half")
     (folder / f".{NOTE}.x7_ab12.part").write_bytes(b"half")
     lay_out(course, folder)
@@ -253,6 +254,29 @@ def test_what_is_no_file_is_the_students(course, tmp_path):
     newer(course, 1, 2)
     done = lay_out(course, mine)
     assert lecture(mine, 1).is_dir() and os.readlink(lecture(mine, 2)) == "nowhere" and len(done.beside) == 2
+
+
+def test_what_is_no_file_gets_the_courses_beside_it(course, tmp_path):
+    """Also where the course has no newer one: what is there cannot be opened."""
+    mine = tmp_path / "mine"
+    lay_out(course, mine)
+    lecture(mine, 1).unlink()
+    lecture(mine, 1).mkdir()
+    lecture(mine, 2).unlink()
+    lecture(mine, 2).symlink_to("nowhere")
+    for _ in range(2):
+        done = lay_out(course, mine)
+        assert len(done.beside) == 2 and all((mine / name).is_file() for name in done.beside.values())
+    assert len(list(mine.rglob("*.ipynb"))) == 4 + 1 + 2
+
+
+@pytest.mark.parametrize("name", ["-x", "-"])
+def test_the_line_to_type_for_a_name_with_a_dash(course, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(start, "course", lambda: course)
+    assert cli.main(["start", f"./{name}"]) == 0
+    line = capsys.readouterr().out.partition("Open it:  ")[2].splitlines()[0]
+    assert line == f"cd ./{name}"
 
 
 def test_a_damaged_notebook_of_the_course_leaves_the_others(course, tmp_path):

@@ -44,10 +44,12 @@ def start(args: argparse.Namespace) -> int:
     for name, why in done.broken.items():
         print(f"left out  {name}: {why}", file=sys.stderr)
     count = len(done.new)
-    print(f"{folder}: {count} notebooks laid out" if count else f"{folder}: nothing was missing", end="")
+    none = "nothing new" if done.broken else "nothing was missing"
+    print(f"{folder}: {f'{count} notebooks laid out' if count else none}", end="")
     print(f", {len(done.kept)} kept" if done.kept else "")
     inside = str(copies_folder(here)) == os.path.realpath(folder)
     # Two lines: not every shell has `&&`.
-    lines = [] if inside else [f"cd {typed([str(folder)])}"]
+    place = f"./{folder}" if str(folder).startswith("-") else str(folder)  # else an option of `cd`, or the last folder
+    lines = [] if inside else [f"cd {typed([place])}"]
     print("Open it:  " + "\n          ".join([*lines, "cnn-course open"]))
     return 1 if done.broken else 0

@@ -100,7 +100,6 @@ def lay_out(course: Path, folder: Path) -> LaidOut:
 def _bring(folder: Path, name: str, data: bytes, known: dict[str, str], done: LaidOut) -> dict[str, str]:
     """Put one notebook into the folder, and write down in `done` what came of it. Gives what is to be noted of it."""
     path, there, fresh = folder / name, _hash_of(folder / name), _hash(data)
-    remove_parts(path)
     noted = {name: fresh}
     if there is None:
         _write(path, data)
@@ -110,7 +109,7 @@ def _bring(folder: Path, name: str, data: bytes, known: dict[str, str], done: La
     elif there == known.get(name):
         _write(path, data)
         done.replaced.append(name)
-    elif known.get(name) == fresh:  # changed, and the course has no other
+    elif known.get(name) == fresh and there:  # changed, and the course has no other
         done.kept.append(name)
     else:
         for beside in _names_beside(name):
@@ -167,7 +166,9 @@ def _note(folder: Path, files: dict[str, str]) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(Path(os.path.realpath(path)), data)  # a student may keep it elsewhere, behind a link
+    path = Path(os.path.realpath(path))  # a student may keep it elsewhere, behind a link
+    remove_parts(path)
+    write_whole(path, data)
 
 
 def _without_outputs(path: Path) -> bytes:
