@@ -107,8 +107,9 @@ def fit(
 
     Raises TypeError or ValueError for arguments that cannot be trained with, CheckpointError for a checkpoint that is
     damaged, of another run, or cannot be written: all before the first step, with the model as it was.
-    Raises TrainingError when the loss is no longer finite, or `config.augment` or `on_epoch` fails, CheckpointError
-    when the disk fills up. What was done until then is kept: the model has its weights, the error's `history` the rows.
+    Raises TrainingError when the loss is no longer finite, the memory is full, or `config.augment` or `on_epoch` fails,
+    CheckpointError when the disk fills up. What was done until then is kept: the model has its weights, the error's
+    `history` the rows.
     """
     config = TrainConfig() if config is None else config
     seen, held_out = _checked(model, data, config, val, verbose, on_epoch)
