@@ -19,7 +19,6 @@ that it runs, and measures nothing.
 import argparse
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -29,22 +28,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import training
 from training import compare, comparison_table, images_per_second, spread
 
 from cnn_course import datasets
 from cnn_course.files.whole_files import write_whole
 from cnn_course.models.lenet import lenet
-from cnn_course.models.resnet import resnet18, resnet50, resnet_cifar
+from cnn_course.models.resnet import resnet50
 from cnn_course.runs import circumstances
 
 ROOT = Path(__file__).resolve().parents[1]
-# name, network, shape of an image, images in a batch
-NETS = (
-    ("LeNet", lenet, (1, 28, 28), 4096),
-    ("ResNet-20", resnet_cifar, (3, 32, 32), 1024),
-    ("ResNet-18", resnet18, (3, 224, 224), 256),
-    ("ResNet-50", resnet50, (3, 224, 224), 128),
-)
+NETS = (*training.NETS, ("ResNet-50", resnet50, (3, 224, 224), 128))
 PLAIN = {"amp": False, "channels_last": True, "compile": False, "cudnn.benchmark": False}
 SWITCHES = ("none", "amp", "channels_last", "cudnn.benchmark")
 RECORDED = ("resnet56", "plain56", "resnet20", "plain20")
@@ -154,7 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     device, end = ("cpu" if tiny else "cuda"), time.monotonic() + 60 * options.minutes
     options.output.mkdir(parents=True, exist_ok=True)
     where = circumstances(device)
-    about = {"device": device, "python": platform.python_version(), **where["hardware"], **where["versions"]}
+    about = {"device": device, **where["hardware"], **where["versions"]}
     results = Results(options.output / "gpu.json", about)
     data = usable(options.data, tiny)
 
@@ -181,7 +175,8 @@ def main(arguments: list[str] | None = None) -> int:
                     f"speed of {name}, compile",
                     lambda m=make, s=shape, b=batch: speed(m, s, b, "compile", device, tiny),
                 )
-    waits = [name for name in todo if name not in results.found]
+    compiled = [] if tiny else [f"speed of {name}, compile" for name, *_ in NETS]
+    waits = [name for name in (*todo, *compiled) if name not in results.found]
     waits += [model for model, whole in zip(RECORDED, done, strict=False) if not whole]
     print(f"Written to {options.output}. " + (f"The same call goes on with: {', '.join(waits)}" if waits else "Done."))
     return 0

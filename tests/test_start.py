@@ -244,26 +244,28 @@ def test_a_file_or_a_locked_folder(course, tmp_path):
         lay_out(course, tmp_path / "file" / "below")
 
 
-def test_what_is_no_file_is_the_students(course, tmp_path):
+@pytest.fixture
+def no_files(course, tmp_path):
+    """A laid out folder with a folder and a dangling link in place of two lectures."""
     mine = tmp_path / "mine"
     lay_out(course, mine)
     lecture(mine, 1).unlink()
     lecture(mine, 1).mkdir()
     lecture(mine, 2).unlink()
     lecture(mine, 2).symlink_to("nowhere")
+    return mine
+
+
+def test_what_is_no_file_is_the_students(course, no_files):
+    mine = no_files
     newer(course, 1, 2)
     done = lay_out(course, mine)
     assert lecture(mine, 1).is_dir() and os.readlink(lecture(mine, 2)) == "nowhere" and len(done.beside) == 2
 
 
-def test_what_is_no_file_gets_the_courses_beside_it(course, tmp_path):
+def test_what_is_no_file_gets_the_courses_beside_it(course, no_files):
     """Also where the course has no newer one: what is there cannot be opened."""
-    mine = tmp_path / "mine"
-    lay_out(course, mine)
-    lecture(mine, 1).unlink()
-    lecture(mine, 1).mkdir()
-    lecture(mine, 2).unlink()
-    lecture(mine, 2).symlink_to("nowhere")
+    mine = no_files
     for _ in range(2):
         done = lay_out(course, mine)
         assert len(done.beside) == 2 and all((mine / name).is_file() for name in done.beside.values())
